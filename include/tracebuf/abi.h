@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * The layout of every page that tracebuf's sides share: traced process, daemon, kernel module, recovery.
+ *
+ * Three kinds of file (tmpfs home) or mapping (kernel home) exist, each beginning with a superblock:
+ *   control   one per run directory: what is recorded. Daemon (or kernel) writes, processes read.
+ *   process   one per traced process: its event descriptions and its enable records.
+ *   ring      one per process x channel x CPU: sub-buffers, each of which is a CTF 1.8 packet.
+ *
+ * All words are little-endian and naturally aligned, reserved words are zero, and there are no pointers. Above each
+ * group of words stands who writes it (W), who reads it (R) and how it is ordered. Nobody may trust a word that
+ * another side writes: copy it once, check the copy, use the copy.
+ */
+#ifndef TRACEBUF_ABI_H
+#define TRACEBUF_ABI_H
+
+#ifdef __KERNEL__
+#include <linux/build_bug.h>
+#include <linux/stddef.h>
+#include <linux/types.h>
+#define TRACEBUF__ASSERT(cond) static_assert(cond)
+#else
+#include <linux/types.h>
+#include <stddef.h>
+#ifdef __cplusplus
+#define TRACEBUF__ASSERT(cond) static_assert(cond, #cond)
+#else
+#define TRACEBUF__ASSERT(cond) _Static_assert(cond, #cond)
+#endif
+#endif
+#define TRACEBUF__LAYOUT(type, field, offset) TRACEBUF__ASSERT(offsetof(struct type, field) == (offset))
+#define TRACEBUF__SIZE(type, size) TRACEBUF__ASSERT(sizeof(struct type) == (size))
+
+#define TRACEBUF_ABI_VERSION 1
+
+/* Traces that can be active at one time: a bit each in an enable word. */
+#define TRACEBUF_NR_SLOTS 16
+/* Channels of one trace. Numbers 0 to 14; ring set "slot 0, channel 15" exists nowhere (see TRACEBUF_RING_SEVERAL). */
+#define TRACEBUF_NR_CHANNELS 15
+/* A ring set is the rings of one channel, one per CPU: slot * 16 + channel. */
+#define TRACEBUF_RING_SET(slot, channel) ((slot) * 16 + (channel))
+#define TRACEBUF_NR_RING_SETS 256
+/* Stands where the event goes to several ring sets, or where it must take the slow path: no ring is ever there. */
+#define TRACEBUF_RING_SEVERAL 15
+
+#define TRACEBUF_NAME_SIZE 64		/* of a trace or a channel, with the NUL */
+#define TRACEBUF_PROCNAME_SIZE 16	/* of a process, with the NUL: the kernel's TASK_COMM_LEN */
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Superblock: what recovery looks for at the start of a page.
+ */
+
+/* The magic bytes, each stored XORed with TRACEBUF_MAGIC_MASK in code, so that only real superblocks contain them. */
+#define TRACEBUF_MAGIC_MASK 0x5a
+#define TRACEBUF_MAGIC_MASKED \
+	{ 0x2e, 0x28, 0x3b, 0x39, 0x3f, 0x38, 0x2f, 0x3c, 0x8b, 0x1d, 0xe6, 0x47, 0x9a, 0x70, 0xc3, 0x5e }
+
+enum tracebuf_kind {
+	TRACEBUF_KIND_CONTROL = 1,
+	TRACEBUF_KIND_PROCESS = 2,
+	TRACEBUF_KIND_RING = 3,
+};
+
+/* W: whoever makes the file, once, before it is published by rename. R: all. */
+struct tracebuf_superblock {
+	__u8 magic[16];
+	__u32 abi_version;
+	__u32 kind;			/* enum tracebuf_kind */
+	__u32 header_size;		/* bytes of the immutable header, superblock included, that header_crc covers */
+	__u32 header_crc;		/* CRC32C over them with this word 0 */
+	__u64 total_size;		/* bytes of the whole file */
+	__u64 physical_address;		/* of this page; 0 in a tmpfs home */
+	__u64 page_list;		/* physical address of the first page of the list of pages; 0 in a tmpfs home */
+	__u32 page_size;		/* of the kernel that owns the pages */
+	__u32 reserved;
+};
+TRACEBUF__SIZE(tracebuf_superblock, 64);
+TRACEBUF__LAYOUT(tracebuf_superblock, header_crc, 28);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Control: the file "control" of a run directory.
+ */
+
+enum tracebuf_clock {
+	TRACEBUF_CLOCK_TSC = 1,		/* TSC or CNTVCT, raw */
+	TRACEBUF_CLOCK_MONOTONIC = 2,	/* nanoseconds */
+	TRACEBUF_CLOCK_COUNTER = 3,	/* the word in the file "counter", one step an event: order without time */
+};
+
+enum tracebuf_mode {
+	TRACEBUF_MODE_DISCARD = 0,
+	TRACEBUF_MODE_OVERWRITE = 1,
+	TRACEBUF_MODE_BLOCK = 2,
+};
+
+/* Bits of tracebuf_channel.context: fields of CTF's stream event context, in this order. */
+enum tracebuf_context {
+	TRACEBUF_CONTEXT_VTID = 1,	/* s32 _vtid */
+	TRACEBUF_CONTEXT_VPID = 2,	/* s32 _vpid */
+	TRACEBUF_CONTEXT_IP = 4,	/* u64 _ip, hexadecimal */
+	TRACEBUF_CONTEXT_PROCNAME = 8,	/* u8 _procname[17]: the thread's name */
+};
+#define TRACEBUF_CONTEXT_PROCNAME_SIZE 17
+#define TRACEBUF_CONTEXT_MAX_SIZE (4 + 4 + 8 + TRACEBUF_CONTEXT_PROCNAME_SIZE)
+
+struct tracebuf_channel {
+	char name[TRACEBUF_NAME_SIZE];
+	__u32 mode;			/* enum tracebuf_mode */
+	__u32 context;			/* enum tracebuf_context bits */
+	__u64 subbuf_size;		/* bytes, a power of two, TRACEBUF_MIN_SUBBUF_SIZE ... TRACEBUF_MAX_SUBBUF_SIZE */
+	__u32 nr_subbufs;		/* a power of two, 2 ... TRACEBUF_MAX_SUBBUFS */
+	__u32 block_timeout_ms;		/* block mode: longest wait for room; 0 is for ever */
+	__u64 reserved[4];
+};
+TRACEBUF__SIZE(tracebuf_channel, 120);
+
+#define TRACEBUF_MIN_SUBBUF_SIZE 4096ull
+#define TRACEBUF_MAX_SUBBUF_SIZE (1ull << 30)
+#define TRACEBUF_MAX_SUBBUFS 4096
+#define TRACEBUF_MAX_RING_SIZE (1ull << 34)
+
+/*
+ * A trace. Slots are reused, generations never: a ring whose generation is not its slot's belongs to a trace that is
+ * gone. A slot stays disabled for longer than TRACEBUF_WINDOW_BITS of the clock before it is reused: see
+ * tracebuf_producer.window.
+ */
+struct tracebuf_slot {
+	__u64 generation;		/* 0: no trace here; else its number, never used twice in a run directory */
+	__u8 uuid[16];			/* the CTF trace's */
+	char name[TRACEBUF_NAME_SIZE];
+	__u32 active;			/* 1: started; rules count only then */
+	__u32 nr_channels;
+	__u32 rules_size;		/* bytes used of this slot's rules */
+	__u32 reserved;
+	struct tracebuf_channel channel[TRACEBUF_NR_CHANNELS];
+	__u64 reserved2[19];
+};
+TRACEBUF__SIZE(tracebuf_slot, 2056);
+
+/*
+ * W: daemon, all under the seqlock (sequence odd while it writes). R: processes map it
+ * read-only, and use what they copied only if sequence was even and unchanged.
+ */
+struct tracebuf_control {
+	struct tracebuf_superblock sb;
+	__u32 sequence;
+	__u32 clock;			/* enum tracebuf_clock, of every trace */
+	__u64 rules_generation;		/* grows with each change of anything below */
+	__u64 clock_frequency;		/* ticks per second, as known at the daemon's start */
+	__u32 rseq_works;		/* 1: the daemon proved that this kernel aborts restartable sequences */
+	__s32 daemon_pid;
+	__u64 reserved[20];
+	struct tracebuf_slot slot[TRACEBUF_NR_SLOTS];
+};
+TRACEBUF__LAYOUT(tracebuf_control, sequence, 64);
+TRACEBUF__LAYOUT(tracebuf_control, slot, 256);
+
+/* Rules of slot s lie at TRACEBUF_RULES_OFFSET + s * TRACEBUF_RULES_SIZE, rules_size bytes of them are valid. */
+#define TRACEBUF_RULES_OFFSET 65536
+#define TRACEBUF_RULES_SIZE 65536
+#define TRACEBUF_CONTROL_SIZE (TRACEBUF_RULES_OFFSET + TRACEBUF_NR_SLOTS * TRACEBUF_RULES_SIZE)
+
+/* For one event and one channel, the last rule whose pattern matches "provider:event" decides; none: not recorded. */
+struct tracebuf_rule {
+	__u16 size;			/* of this record with its pattern and NUL, a multiple of 8 */
+	__u8 channel;
+	__u8 enable;			/* 1 records, 0 does not */
+	char pattern[4];		/* NUL-terminated, goes on past the struct; '*' any run, '?' any one byte, '\\' quotes */
+};
+TRACEBUF__SIZE(tracebuf_rule, 8);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Process: files "procs/<pid>-<incarnation>".
+ */
+
+enum tracebuf_field_type {
+	TRACEBUF_FIELD_INTEGER = 1,	/* size 1, 2, 4 or 8 */
+	TRACEBUF_FIELD_FLOAT = 2,	/* size 4 or 8 */
+	TRACEBUF_FIELD_STRING = 3,	/* bytes up to and with a NUL; size 0 */
+	TRACEBUF_FIELD_SEQUENCE = 4,	/* u32 length in elements, then as many integers of size */
+};
+enum tracebuf_field_flags {
+	TRACEBUF_FIELD_SIGNED = 1,
+	TRACEBUF_FIELD_HEX = 2,		/* readers show it in base 16 */
+};
+
+struct tracebuf_field {
+	__u8 type;			/* enum tracebuf_field_type */
+	__u8 size;			/* bytes of the integer, of the float, of one element */
+	__u8 flags;			/* enum tracebuf_field_flags */
+	__u8 name_size;			/* with the NUL */
+};
+TRACEBUF__SIZE(tracebuf_field, 4);
+
+/*
+ * Description of one event: this struct, nr_fields tracebuf_field, then the names, each NUL-terminated:
+ * "provider:event" (name_size bytes with the NUL), then each field's. Records follow one another in the order of their
+ * ids, from TRACEBUF_DESCRIPTIONS_OFFSET on, 8-byte aligned. W: the process, appends only. R: daemon, recovery.
+ */
+struct tracebuf_description {
+	__u32 size;			/* of the whole record, a multiple of 8 */
+	__u32 crc;			/* CRC32C over size bytes with this word 0 */
+	__u32 id;			/* 0, 1, 2 ... in a process (tmpfs home) */
+	__u16 nr_fields;
+	__u16 name_size;
+	__u8 loglevel;			/* as LTTng-UST's, 0 EMERG ... 14 DEBUG; 13 unless told */
+	__u8 reserved[7];
+};
+TRACEBUF__SIZE(tracebuf_description, 24);
+
+#define TRACEBUF_MAX_FIELDS 64
+#define TRACEBUF_MAX_EVENTS 16384	/* of one process */
+#define TRACEBUF_MAX_DESCRIPTION_SIZE 32768
+
+/*
+ * What is recorded of one event, at one place in the program (one cache line). A process maps the page that holds it
+ * read-only over the page that its code tests. W: the process, once, before it publishes the page; from then on only
+ * the daemon, and only enabled, ring and channels, each by one store. R: the process, relaxed; a late answer is one
+ * that could have been given a moment ago.
+ */
+struct tracebuf_enable {
+	__u16 enabled;			/* a bit for each slot */
+	__u16 ring;			/* the only ring set that records it, else TRACEBUF_RING_SEVERAL */
+	__u32 header_id;		/* what the event header's 5 id bits hold: id, or TRACEBUF_ID_WIDE */
+	__u32 id;
+	__u16 prefix_id;		/* id if header_id is TRACEBUF_ID_WIDE, else 0 */
+	__u16 prefix_size;		/* bytes of it: 2 or 0 */
+	__u32 prefix_factor;		/* 1 << (8 * prefix_size): moves the context behind it */
+	__u32 used;			/* 1: this record belongs to an event */
+	__u64 reserved;
+	__u16 channels[TRACEBUF_NR_SLOTS];	/* per slot, a bit for each channel that records it */
+};
+TRACEBUF__SIZE(tracebuf_enable, 64);
+TRACEBUF__LAYOUT(tracebuf_enable, channels, 32);
+
+/* Offsets in a process file: multiples of every page size that Linux has. */
+#define TRACEBUF_DESCRIPTIONS_OFFSET 65536
+#define TRACEBUF_DESCRIPTIONS_SIZE (8u << 20)
+#define TRACEBUF_ENABLE_OFFSET (TRACEBUF_DESCRIPTIONS_OFFSET + TRACEBUF_DESCRIPTIONS_SIZE)
+#define TRACEBUF_ENABLE_SIZE (8u << 20)
+#define TRACEBUF_PROCESS_SIZE (TRACEBUF_ENABLE_OFFSET + TRACEBUF_ENABLE_SIZE)
+
+enum tracebuf_writer {
+	TRACEBUF_WRITER_RSEQ = 1,
+	TRACEBUF_WRITER_FALLBACK = 2,
+};
+
+struct tracebuf_process {
+	/* W: the process, once, before publication (these are what header_crc covers). R: all. */
+	struct tracebuf_superblock sb;
+	__s32 pid;			/* as the process sees itself */
+	__s32 parent_pid;
+	__u64 incarnation;		/* CLOCK_BOOTTIME ns at registration: tells execs and reused pids apart */
+	__u32 writer;			/* enum tracebuf_writer */
+	__u32 uid;
+	__u64 realtime_ns;		/* CLOCK_REALTIME at registration */
+	char procname[TRACEBUF_PROCNAME_SIZE];
+	char executable[256];		/* path, cut if longer */
+	__u64 reserved[11];
+	/* W: the process, release, after what it counts. R: daemon, acquire. */
+	__u32 nr_descriptions;
+	__u32 descriptions_size;	/* bytes of them */
+	__u32 enable_size;		/* bytes of the enable area in use, a multiple of the page size */
+	__u32 reserved2;
+	__u64 rules_generation;		/* control.rules_generation by which the process set its enable records; 0 none */
+	/* W: the process, atomic add: events that found no ring and could not make one. R: daemon, relaxed. */
+	__u64 discarded;
+	__u64 reserved3[4];
+};
+TRACEBUF__LAYOUT(tracebuf_process, pid, 64);
+TRACEBUF__LAYOUT(tracebuf_process, executable, 112);
+TRACEBUF__LAYOUT(tracebuf_process, nr_descriptions, 456);
+TRACEBUF__SIZE(tracebuf_process, 520);
+#define TRACEBUF_PROCESS_HEADER_SIZE 456
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Ring: files "rings/<generation>/<pid>-<incarnation>-<channel>-<cpu>-<instance>".
+ */
+
+/*
+ * The words that only the ring's process writes, on its hot line. position alone makes data valid:
+ *   everything in the ring before position is complete, nothing at or behind it is valid.
+ * position counts bytes ever committed. position / subbuf_size is the sequence number of the current sub-buffer;
+ * position % subbuf_size == 0 means that it has been entered and has no packet header yet. Entering comes before the
+ * first store into it, so that who copies sub-buffer s and then (load-load barrier) finds that
+ * s + nr_subbufs > position / subbuf_size has a whole copy. Events never end on a sub-buffer's last 8 bytes.
+ */
+struct tracebuf_producer {
+	/* W: process, release, last of all (x86-64: position and tally by one 16-byte store). R: all, acquire. */
+	__u64 position;
+	/* Events in the current sub-buffer, low half; position's low half, high half: if that differs from position,
+	   a section was cut off between the two stores and the count is one too high. */
+	__u64 tally;
+	/* Clock at the last full-form event or packet begin: while clock - window < 2^TRACEBUF_WINDOW_BITS the short
+	   form is right. May lag, never lead. */
+	__u64 window;
+	/* Position that the fast path may not pass. May lag, never lead; 0 sends all to the slow path. */
+	__u64 limit;
+	__u64 mask;			/* nr_subbufs * subbuf_size - 1 */
+	__u64 context_size;		/* bytes of context that the fast path writes: 0, or 4 for the thread id alone */
+	__u64 reserved[2];
+	/* Second line: slow path only. */
+	__u64 discarded;		/* W: process, atomic add: events that found no room */
+	__u64 lost_oversize;		/* of discarded: larger than a sub-buffer */
+	__u64 waits;			/* W: process, atomic add: threads that wait for room (block mode) */
+	__u64 populated;		/* bytes from the ring's start known to be backed by pages */
+	__u64 reserved2[4];
+};
+TRACEBUF__SIZE(tracebuf_producer, 128);
+TRACEBUF__LAYOUT(tracebuf_producer, window, 16);
+TRACEBUF__LAYOUT(tracebuf_producer, limit, 24);
+TRACEBUF__LAYOUT(tracebuf_producer, mask, 32);
+TRACEBUF__LAYOUT(tracebuf_producer, context_size, 40);
+TRACEBUF__LAYOUT(tracebuf_producer, discarded, 64);
+
+#define TRACEBUF_WINDOW_BITS 27
+
+struct tracebuf_ring {
+	/* W: the process, once, before publication (header_crc covers it). R: all. */
+	struct tracebuf_superblock sb;
+	__u8 uuid[16];			/* the trace's */
+	__u64 generation;		/* the trace's */
+	__u64 stream_id;		/* CTF stream class: see TRACEBUF_STREAM_ID_MASK */
+	__u64 stream_instance_id;	/* unique in the trace */
+	__u64 incarnation;		/* the process's */
+	__s32 pid;
+	__u32 cpu;
+	__u32 slot;
+	__u32 channel;
+	__u32 instance;			/* 0, 1 ...: rings of the same process, channel and CPU, one after another */
+	__u32 nr_descriptions;		/* ids below this may occur in the ring */
+	__u32 clock;			/* enum tracebuf_clock */
+	__u32 writer;			/* enum tracebuf_writer */
+	struct tracebuf_channel config;	/* as it was when the ring was made */
+	char procname[TRACEBUF_PROCNAME_SIZE];
+	__u64 reserved[21];
+	struct tracebuf_producer producer;
+};
+TRACEBUF__LAYOUT(tracebuf_ring, uuid, 64);
+TRACEBUF__LAYOUT(tracebuf_ring, pid, 112);
+TRACEBUF__LAYOUT(tracebuf_ring, config, 144);
+TRACEBUF__LAYOUT(tracebuf_ring, procname, 264);
+TRACEBUF__LAYOUT(tracebuf_ring, producer, 448);
+#define TRACEBUF_RING_HEADER_SIZE 448
+#define TRACEBUF_RING_PRODUCER_OFFSET 448
+
+/*
+ * A stream class is named by what its streams may contain: FNV-1a (64 bit) over the bytes of the first
+ * nr_descriptions descriptions, from a basis XORed with the channel's context bits, cut by this mask.
+ */
+#define TRACEBUF_STREAM_ID_BASIS 0xcbf29ce484222325ull
+#define TRACEBUF_STREAM_ID_PRIME 0x100000001b3ull
+#define TRACEBUF_STREAM_ID_MASK 0xffffffffffffull
+
+/* The consumer's own page of a ring. W: daemon, release. R: process, acquire, when it enters a sub-buffer. */
+struct tracebuf_consumer {
+	__u64 consumed;			/* sub-buffers whose storage may be reused: sequence numbers below this */
+	__u32 wake;			/* futex: grows whenever consumed does */
+	__u32 reserved0;
+	__u64 reserved[6];
+};
+TRACEBUF__SIZE(tracebuf_consumer, 64);
+
+/* Offsets in a ring: multiples of every page size that Linux has. */
+#define TRACEBUF_RING_CONSUMER_OFFSET 65536
+#define TRACEBUF_RING_DATA_OFFSET 131072
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Packet: the head of each sub-buffer, CTF 1.8 packet.header and packet.context. Its end is where events begin.
+ * W: the process: all when it opens the packet, the words marked (close) again when it leaves it.
+ * R: readers; of the current sub-buffer, the words marked (close) mean nothing.
+ */
+struct tracebuf_packet {
+	__u32 magic;			/* TRACEBUF_CTF_MAGIC */
+	__u8 uuid[16];
+	__u32 open_crc;			/* CRC32C over the packet with this word and all marked (close) 0 */
+	__u64 stream_id;
+	__u64 stream_instance_id;
+	__u64 event_seq;		/* events recorded in this ring before this packet */
+	__u64 nr_events;		/* (close) */
+	__u32 close_crc;		/* (close) CRC32C over the packet with this word and open_crc 0 */
+	__u32 reserved;
+	/* packet.context */
+	__u64 timestamp_begin;
+	__u64 timestamp_end;		/* (close) */
+	__u64 content_size;		/* (close) bits */
+	__u64 packet_size;		/* bits: the sub-buffer's */
+	__u64 packet_seq_num;
+	__u64 events_discarded;		/* (close) since the ring was made; in an open packet: up to its begin */
+	__u32 cpu_id;
+	__s32 pid;
+	__u8 procname[TRACEBUF_PROCNAME_SIZE];
+};
+TRACEBUF__SIZE(tracebuf_packet, 136);
+TRACEBUF__LAYOUT(tracebuf_packet, stream_id, 24);
+TRACEBUF__LAYOUT(tracebuf_packet, timestamp_begin, 64);
+TRACEBUF__LAYOUT(tracebuf_packet, cpu_id, 112);
+
+#define TRACEBUF_CTF_MAGIC 0xC1FC1FC1u
+
+/*
+ * Event header, byte-packed, little-endian. First word: low 5 bits, high 27 bits.
+ *   id 0 ... 29        u32 { id, time }                       4 bytes
+ *   TRACEBUF_ID_WIDE   u32 { 30, time }, u16 id               6 bytes
+ *   TRACEBUF_ID_FULL   u8 31, u32 id, u64 time               13 bytes
+ * then the context fields that the channel has, then the payload.
+ */
+#define TRACEBUF_ID_WIDE 30
+#define TRACEBUF_ID_FULL 31
+#define TRACEBUF_EVENT_HEADER_MAX_SIZE 13
+/* Bytes at a sub-buffer's end that stay unused: the fast path stores whole 8-byte words. */
+#define TRACEBUF_SUBBUF_SLACK 16
+
+#endif /* TRACEBUF_ABI_H */
