@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The process's view of the control page: mapped read-only, read under its seqlock.
+ *
+ * Invariant: a control page that was mapped once stays mapped, so that whoever read the pointer may use it; another
+ * daemon's page is mapped beside it. Reading is bounded: who meets a daemon that writes for too long goes without, and
+ * the daemon tells it later by its enable records.
+ */
+#define _GNU_SOURCE
+#include "control.h"
+#include "raw.h"
+#include "rundir.h"
+#include <string.h>
+#include <sys/stat.h>
+#include <tracebuf/ordering.h>
+
+#define MAX_TRIES 64
+
+static const struct tracebuf_control *control;
+static uint64_t mapped_inode;
+
+const struct tracebuf_control *tb_control(void)
+{
+	return tracebuf__load_acquire(&control);
+}
+
+static bool is_control(const struct tracebuf_control *map)
+{
+	return map->sb.kind == TRACEBUF_KIND_CONTROL && map->sb.abi_version == TRACEBUF_ABI_VERSION;
+}
+
+static int map_fd(int fd)
+{
+	struct stat st;
+	struct tracebuf_control *map;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != 0) || st.st_size < TRACEBUF_CONTROL_SIZE)
+		return -EPERM;
+	if (control && mapped_inode == st.st_ino)
+		return 0;
+	map = tb_raw_mmap(NULL, TRACEBUF_CONTROL_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	if (!map)
+		return -ENOMEM;
+	if (!is_control(map)) {
+		munmap(map, TRACEBUF_CONTROL_SIZE);
+		return -EPROTO;
+	}
+	mapped_inode = st.st_ino;
+	tracebuf__store_release(&control, map);
+	return 0;
+}
+
+int tb_control_map(const char *rundir)
+{
+	char path[TB_RUNDIR_SIZE + 16];
+	size_t size = strlen(rundir);
+	int fd, result;
+
+	memcpy(path, rundir, size);
+	memcpy(path + size, "/control", sizeof("/control"));
+	fd = tb_raw_open(path, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	result = map_fd(fd);
+	tb_raw_close(fd);
+	return result;
+}
+
+/* Copies size bytes at offset of the page if no write came between; pairs with the daemon's sequence stores. */
+static bool copy_once(const struct tracebuf_control *from, void *to, size_t offset, size_t size)
+{
+	uint32_t before = tracebuf__load_acquire(&from->sequence);
+
+	if (before & 1)
+		return false;
+	memcpy(to, (const char *) from + offset, size);
+	tracebuf__order_loads();
+	return tracebuf__load(&from->sequence) == before;
+}
+
+bool tb_control_slot(unsigned int number, struct tb_control_slot *ret_slot)
+{
+	const struct tracebuf_control *from = tb_control();
+	size_t offset = offsetof(struct tracebuf_control, slot) + number * sizeof(struct tracebuf_slot);
+
+	for (int i = 0; from && i < MAX_TRIES; i++) {
+		if (!copy_once(from, &ret_slot->slot, offset, sizeof(ret_slot->slot)))
+			continue;
+		ret_slot->clock = tracebuf__load(&from->clock);
+		ret_slot->rseq_works = tracebuf__load(&from->rseq_works) == 1;
+		return true;
+	}
+	return false;
+}
+
+static bool rules_once(const struct tracebuf_control *from, unsigned int number, void *rules,
+		       struct tb_control_rules *ret_rules)
+{
+	const struct tracebuf_slot *slot = &from->slot[number];
+	uint32_t before = tracebuf__load_acquire(&from->sequence);
+
+	ret_rules->rules_generation = tracebuf__load(&from->rules_generation);
+	ret_rules->nr_channels = tracebuf__load(&slot->nr_channels);
+	ret_rules->size = tracebuf__load(&slot->rules_size);
+	if (!tracebuf__load(&slot->active) || !tracebuf__load(&slot->generation))
+		ret_rules->size = 0;
+	if (before & 1 || ret_rules->size > TRACEBUF_RULES_SIZE || ret_rules->nr_channels > TRACEBUF_NR_CHANNELS)
+		return false;
+	memcpy(rules, (const char *) from + TRACEBUF_RULES_OFFSET + number * TRACEBUF_RULES_SIZE, ret_rules->size);
+	tracebuf__order_loads();
+	return tracebuf__load(&from->sequence) == before;
+}
+
+bool tb_control_rules(unsigned int number, void *rules, struct tb_control_rules *ret_rules)
+{
+	const struct tracebuf_control *from = tb_control();
+
+	for (int i = 0; from && i < MAX_TRIES; i++)
+		if (rules_once(from, number, rules, ret_rules))
+			return true;
+	return false;
+}
+
+bool tb_control_is_current(unsigned int slot, uint64_t generation)
+{
+	const struct tracebuf_control *from = tb_control();
+
+	return from && tracebuf__load(&from->slot[slot].generation) == generation;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TB_CONTROL_H
+#define TB_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <tracebuf/abi.h>
+
+/* The control page that is mapped now, NULL if none. What it holds may change at any time. Any context. */
+const struct tracebuf_control *tb_control(void);
+
+/* Maps the control file of the run directory, unless that very file is mapped. 0 or -errno. Any context. */
+int tb_control_map(const char *rundir);
+
+/* A consistent copy of a slot, and what goes with it. false: the daemon kept writing, or no control. Any context. */
+struct tb_control_slot {
+	struct tracebuf_slot slot;
+	uint32_t clock;
+	bool rseq_works;
+};
+bool tb_control_slot(unsigned int number, struct tb_control_slot *ret_slot);
+
+/*
+ * A consistent copy of a slot's rules into rules (TRACEBUF_RULES_SIZE bytes): of which generation of rules, of how
+ * many channels, how many bytes. Nothing recorded: 0 bytes. false as above. Any context.
+ */
+struct tb_control_rules {
+	uint64_t rules_generation;
+	uint32_t nr_channels;
+	uint32_t size;
+};
+bool tb_control_rules(unsigned int number, void *rules, struct tb_control_rules *ret_rules);
+
+/* Is this generation still what the slot holds? Any context. */
+bool tb_control_is_current(unsigned int slot, uint64_t generation);
+
+#endif

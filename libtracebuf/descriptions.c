@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * This process's event descriptions, in the byte form of abi.h, as they go into the process file.
+ *
+ * Invariant: append-only. (nr, size) is published as one word after the bytes that it counts, and the buffer before
+ * the word; a larger buffer begins with the same bytes, and the smaller ones are kept, so whoever reads the word and
+ * then the buffer has a whole prefix.
+ */
+#include "descriptions.h"
+#include "arena.h"
+#include "crc32c.h"
+#include <errno.h>
+#include <string.h>
+
+#define FIRST_CAPACITY 8192u
+
+static uint8_t *buffer;
+static uint32_t capacity;
+static uint64_t published, filed;	/* nr << 32 | size */
+
+static struct tb_descriptions prefix(const uint64_t *counts)
+{
+	uint64_t word = __atomic_load_n(counts, __ATOMIC_SEQ_CST);
+
+	return (struct tb_descriptions) {
+		.bytes = tracebuf__load_acquire(&buffer),
+		.size = (uint32_t) word,
+		.nr = word >> 32,
+	};
+}
+
+struct tb_descriptions tb_descriptions_now(void)
+{
+	return prefix(&published);
+}
+
+struct tb_descriptions tb_descriptions_filed(void)
+{
+	return prefix(&filed);
+}
+
+void tb_descriptions_set_filed(struct tb_descriptions now)
+{
+	__atomic_store_n(&filed, (uint64_t) now.nr << 32 | now.size, __ATOMIC_SEQ_CST);
+}
+
+static int reserve(uint32_t used, uint32_t more)
+{
+	uint32_t larger = capacity ? capacity : FIRST_CAPACITY;
+	uint8_t *fresh;
+
+	if (used + more <= capacity)
+		return 0;
+	if (used + more > TRACEBUF_DESCRIPTIONS_SIZE)
+		return -ENOSPC;
+	while (larger < used + more)
+		larger *= 2;
+	fresh = tb_arena_alloc(larger);
+	if (!fresh)
+		return -ENOMEM;
+	if (used)
+		memcpy(fresh, buffer, used);
+	tracebuf__store_release(&buffer, fresh);
+	capacity = larger;
+	return 0;
+}
+
+/* Bytes of the record, 0 if it cannot be described. */
+static uint32_t record_size(const char *name, const struct tracebuf__field *fields, uint32_t nr_fields)
+{
+	uint64_t size = sizeof(struct tracebuf_description) + nr_fields * sizeof(struct tracebuf_field);
+
+	if (!name || nr_fields > TRACEBUF_MAX_FIELDS || strlen(name) > 1024 || !strchr(name, ':'))
+		return 0;
+	size += strlen(name) + 1;
+	for (uint32_t i = 0; i < nr_fields; i++) {
+		if (!fields[i].name || !*fields[i].name || strlen(fields[i].name) > 254)
+			return 0;
+		size += strlen(fields[i].name) + 1;
+	}
+	size = (size + 7) & ~7ull;
+	return size <= TRACEBUF_MAX_DESCRIPTION_SIZE ? size : 0;
+}
+
+/* Builds the record at to, which is zeroed. */
+static void build(uint8_t *to, uint32_t size, uint32_t id, const char *name, const struct tracebuf__field *fields,
+		  uint32_t nr_fields, uint32_t loglevel)
+{
+	struct tracebuf_description *record = (void *) to;
+	struct tracebuf_field *field = (void *) (record + 1);
+	char *names = (char *) (field + nr_fields);
+
+	record->size = size;
+	record->id = id;
+	record->nr_fields = nr_fields;
+	record->name_size = strlen(name) + 1;
+	record->loglevel = loglevel;
+	memcpy(names, name, record->name_size);
+	names += record->name_size;
+	for (uint32_t i = 0; i < nr_fields; i++) {
+		field[i].type = fields[i].type;
+		field[i].size = fields[i].size;
+		field[i].flags = fields[i].flags;
+		field[i].name_size = strlen(fields[i].name) + 1;
+		memcpy(names, fields[i].name, field[i].name_size);
+		names += field[i].name_size;
+	}
+	record->crc = tb_crc32c(0, record, size);
+}
+
+/* The same event but for its number? */
+static int same(const struct tracebuf_description *a, const struct tracebuf_description *b)
+{
+	size_t skip = offsetof(struct tracebuf_description, nr_fields);
+
+	return a->size == b->size && !memcmp((const char *) a + skip, (const char *) b + skip, a->size - skip);
+}
+
+static int find(const struct tracebuf_description *wanted, struct tb_descriptions now)
+{
+	uint32_t at = 0;
+
+	while (at < now.size) {
+		const struct tracebuf_description *record = (const void *) (now.bytes + at);
+
+		if (same(record, wanted))
+			return record->id;
+		at += record->size;
+	}
+	return -ENOENT;
+}
+
+int tb_descriptions_add(const char *name, const struct tracebuf__field *fields, uint32_t nr_fields, uint32_t loglevel)
+{
+	struct tb_descriptions now = tb_descriptions_now();
+	uint32_t size = record_size(name, fields, nr_fields);
+	int result;
+
+	if (!size)
+		return -EINVAL;
+	result = reserve(now.size, size);
+	if (result)
+		return result;
+	memset(buffer + now.size, 0, size);
+	build(buffer + now.size, size, now.nr, name, fields, nr_fields, loglevel);
+	now.bytes = buffer;
+	result = find((const void *) (buffer + now.size), now);
+	if (result >= 0)
+		return result;
+	if (now.nr >= TRACEBUF_MAX_EVENTS)
+		return -ENOSPC;
+	tracebuf__store_release(&published, (uint64_t) (now.nr + 1) << 32 | (now.size + size));
+	return now.nr;
+}
+
+const char *tb_descriptions_name(struct tb_descriptions now, uint32_t id)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < now.nr; i++) {
+		const struct tracebuf_description *record = (const void *) (now.bytes + at);
+
+		if (i == id)
+			return (const char *) (record + 1) + record->nr_fields * sizeof(struct tracebuf_field);
+		at += record->size;
+	}
+	return NULL;
+}

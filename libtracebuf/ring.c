@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making, finding and giving up rings.
+ *
+ * Invariants. A ring file is published by rename when its header is whole. An entry of the library's table goes
+ * NULL -> CLAIMED -> ring -> NULL; only who claimed it makes the ring, so nobody waits: others take a locked row.
+ * A ring may be used by who is in a restartable sequence on its CPU, or has pinned it: pin = raise users, then find it
+ * still in the table (both sequentially consistent); retire = take it out of both tables, membarrier, and unmap once
+ * users is 0. struct tb_ring itself is recycled, never freed.
+ * A ring in the table can hold every event that is in the process file, and no other can be enabled: who adds to that
+ * file then retires what is too old, who publishes a ring then looks whether it has become too old (both sequentially
+ * consistent).
+ */
+#define _GNU_SOURCE
+#include "ring.h"
+#include "arena.h"
+#include "control.h"
+#include "descriptions.h"
+#include "process.h"
+#include "raw.h"
+#include "registry.h"
+#include "rundir.h"
+#include "stream_id.h"
+#include "superblock.h"
+#include "table.h"
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/rseq.h>
+#include <sys/vfs.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Backed at a time while a ring is written for the first time. */
+#define POPULATE_SIZE (32u << 10)
+
+/* What rings leave of the run directory's file system, to processes that come later and to the daemon's own files: a
+ * sixteenth, and not more than this. */
+#define MAX_HEADROOM (1u << 20)
+
+#define CLAIMED ((struct tb_ring *) 1)
+
+static struct tb_ring *retired;		/* stack, more are pushed at any time; popped whole */
+static struct tb_ring *spare;		/* stack of objects that can be used again; the same */
+static struct tb_ring *youngest;	/* of all objects, linked by older; only grows */
+static uint32_t nr_made;
+
+bool tb_ring_any(void)
+{
+	return tb_process_is_ours() && tracebuf__load(&nr_made);
+}
+
+static void push(struct tb_ring **stack, struct tb_ring *ring)
+{
+	struct tb_ring *top = tracebuf__load(stack);
+
+	do
+		ring->next = top;
+	while (!__atomic_compare_exchange_n(stack, &top, ring, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+static struct tb_ring *pop_all(struct tb_ring **stack)
+{
+	return __atomic_exchange_n(stack, NULL, __ATOMIC_ACQUIRE);
+}
+
+/* Unmaps what was retired and is not used any more. */
+static void reap(void)
+{
+	struct tb_ring *ring = pop_all(&retired), *next;
+
+	bool restarted;
+
+	if (!ring)
+		return;
+	restarted = !tb_table_uses_rseq() ||
+		    !syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+	for (; ring; ring = next) {
+		next = ring->next;
+		if (!restarted || __atomic_load_n(&ring->users, __ATOMIC_SEQ_CST)) {
+			push(&retired, ring);
+			continue;
+		}
+		munmap(ring->map, TRACEBUF_RING_DATA_OFFSET + ring->ring_size);
+		push(&spare, ring);
+	}
+}
+
+static struct tb_ring *allocate_ring(void)
+{
+	struct tb_ring *ring = tb_arena_alloc(sizeof(*ring));
+
+	if (!ring)
+		return NULL;
+	ring->older = tracebuf__load(&youngest);
+	while (!__atomic_compare_exchange_n(&youngest, &ring->older, ring, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+	return ring;
+}
+
+static struct tb_ring *take_spare(void)
+{
+	struct tb_ring *ring = pop_all(&spare), *next;
+
+	if (!ring)
+		return allocate_ring();
+	for (struct tb_ring *rest = ring->next; rest; rest = next) {
+		next = rest->next;
+		push(&spare, rest);
+	}
+	return ring;
+}
+
+/* Takes ring out of the tables. Whoever comes first does it. */
+static void retire(struct tb_ring *ring)
+{
+	struct tb_ring *expected = ring;
+
+	if (!__atomic_compare_exchange_n(tb_table_ring(ring->row, ring->ring_set), &expected, CLAIMED, 0,
+					 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		return;
+	__atomic_store_n(tb_table_producer(ring->row, ring->ring_set), NULL, __ATOMIC_SEQ_CST);
+	__atomic_store_n(tb_table_ring(ring->row, ring->ring_set), NULL, __ATOMIC_SEQ_CST);
+	push(&retired, ring);
+}
+
+static void retire_if_outdated(struct tb_ring *ring)
+{
+	if (__atomic_load_n(tb_table_ring(ring->row, ring->ring_set), __ATOMIC_SEQ_CST) == ring &&
+	    ring->nr_descriptions < tb_descriptions_filed().nr)
+		retire(ring);
+}
+
+void tb_ring_retire_outdated(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (struct tb_ring *ring = tracebuf__load_acquire(&youngest); ring; ring = ring->older)
+		retire_if_outdated(ring);
+}
+
+/* Can the library do what the channel asks for? The page is another's: nothing is taken for granted. */
+static bool is_sane(const struct tracebuf_channel *config)
+{
+	return config->subbuf_size >= TRACEBUF_MIN_SUBBUF_SIZE && config->subbuf_size <= TRACEBUF_MAX_SUBBUF_SIZE &&
+	       !(config->subbuf_size & (config->subbuf_size - 1)) && config->nr_subbufs >= 2 &&
+	       config->nr_subbufs <= TRACEBUF_MAX_SUBBUFS && !(config->nr_subbufs & (config->nr_subbufs - 1)) &&
+	       config->subbuf_size * config->nr_subbufs <= TRACEBUF_MAX_RING_SIZE;
+}
+
+/* What the control page says of the ring set's channel; asks for a newer control page if this one knows nothing. */
+static int configuration(uint32_t ring_set, struct tb_control_slot *ret_slot)
+{
+	unsigned int slot = ring_set / 16, channel = ring_set % 16;
+
+	for (int i = 0; i < 2; i++) {
+		if (tb_control_slot(slot, ret_slot) && ret_slot->slot.generation &&
+		    channel < ret_slot->slot.nr_channels)
+			return is_sane(&ret_slot->slot.channel[channel]) ? 0 : -EINVAL;
+		tb_control_map(tb_process_identity().rundir);
+	}
+	return -ESTALE;
+}
+
+static void fill_header(struct tracebuf_ring *header, const struct tb_ring *ring, const struct tb_control_slot *about)
+{
+	struct tb_process_identity self = tb_process_identity();
+	struct tb_descriptions now = tb_descriptions_filed();
+	uint64_t unique[3];
+	unsigned int cpu = 0;
+
+	syscall(SYS_getcpu, &cpu, NULL, NULL);
+	memcpy(header->uuid, about->slot.uuid, sizeof(header->uuid));
+	header->generation = ring->generation;
+	header->stream_id = tb_stream_id(ring->context, now.bytes, now.size);
+	header->incarnation = self.incarnation;
+	header->pid = self.pid;
+	header->cpu = ring->locked ? cpu : ring->row;
+	header->slot = ring->slot;
+	header->channel = ring->ring_set % 16;
+	header->instance = tracebuf__add(&nr_made, 1);
+	unique[0] = self.pid;
+	unique[1] = self.incarnation;
+	unique[2] = header->instance;
+	header->stream_instance_id = tb_stream_id(0, unique, sizeof(unique));
+	header->nr_descriptions = now.nr;
+	header->clock = ring->clock;
+	header->writer = ring->locked ? TRACEBUF_WRITER_FALLBACK : TRACEBUF_WRITER_RSEQ;
+	header->config = about->slot.channel[header->channel];
+	memcpy(header->procname, self.procname, sizeof(header->procname));
+	tb_superblock_fill(&header->sb, TRACEBUF_KIND_RING, TRACEBUF_RING_HEADER_SIZE,
+			   TRACEBUF_RING_DATA_OFFSET + ring->ring_size);
+	tb_superblock_seal(&header->sb);
+	header->producer.mask = ring->ring_size - 1;
+	header->producer.context_size = ring->context == TRACEBUF_CONTEXT_VTID ? 4 : 0;
+}
+
+static void fill_ring(struct tb_ring *ring, uint32_t row, uint32_t ring_set, const struct tb_control_slot *about)
+{
+	const struct tracebuf_channel *config = &about->slot.channel[ring_set % 16];
+
+	memset(ring, 0, offsetof(struct tb_ring, users));
+	ring->row = row;
+	ring->ring_set = ring_set;
+	ring->slot = ring_set / 16;
+	ring->generation = about->slot.generation;
+	ring->subbuf_size = config->subbuf_size;
+	ring->nr_subbufs = config->nr_subbufs;
+	ring->ring_size = config->subbuf_size * config->nr_subbufs;
+	ring->mode = config->mode;
+	ring->context = config->context;
+	ring->block_timeout_ms = config->block_timeout_ms;
+	ring->clock = about->clock;
+	ring->locked = row >= tb_table_cpu_rows() || !tb_table_uses_rseq();
+	ring->slow_only = ring->locked || ring->clock != TRACEBUF_CLOCK_TSC ||
+			  (ring->context & ~(uint32_t) TRACEBUF_CONTEXT_VTID);
+}
+
+/* Maps the new file fd, filled with header, into ring. */
+static int map_file(struct tb_ring *ring, int fd, const struct tracebuf_ring *header)
+{
+	static const struct tracebuf_consumer consumer;
+	size_t size = TRACEBUF_RING_DATA_OFFSET + ring->ring_size;
+	int result = tb_raw_truncate(fd, size);
+
+	result = result ? result : tb_raw_pwrite(fd, header, sizeof(*header), 0);
+	result = result ? result : tb_raw_pwrite(fd, &consumer, sizeof(consumer), TRACEBUF_RING_CONSUMER_OFFSET);
+	if (result)
+		return result;
+	ring->map = tb_raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (!ring->map)
+		return -ENOMEM;
+	madvise(ring->map, size, MADV_DONTFORK);
+	mprotect((char *) ring->map + TRACEBUF_RING_CONSUMER_OFFSET,
+		 TRACEBUF_RING_DATA_OFFSET - TRACEBUF_RING_CONSUMER_OFFSET, PROT_READ);
+	ring->producer = &ring->map->producer;
+	ring->consumer = (void *) ((char *) ring->map + TRACEBUF_RING_CONSUMER_OFFSET);
+	ring->data = (char *) ring->map + TRACEBUF_RING_DATA_OFFSET;
+	ring->nr_descriptions = header->nr_descriptions;
+	return 0;
+}
+
+/* Writes the paths of the ring's file: ring->path, and hidden, under which it is made. */
+static void name_file(struct tb_ring *ring, const struct tracebuf_ring *header, char hidden[sizeof(ring->path)])
+{
+	struct tb_process_identity self = tb_process_identity();
+	char name[80];
+
+	snprintf(name, sizeof(name), "%d-%llx-%u-%u-%u", self.pid, (unsigned long long) self.incarnation,
+		 header->channel, header->cpu, header->instance);
+	snprintf(ring->path, sizeof(ring->path), "%s/rings/%llu/%s", self.rundir,
+		 (unsigned long long) ring->generation, name);
+	snprintf(hidden, sizeof(ring->path), "%s/rings/%llu/.%s", self.rundir, (unsigned long long) ring->generation,
+		 name);
+}
+
+static int make_file(struct tb_ring *ring, const struct tb_control_slot *about)
+{
+	struct tracebuf_ring header = { 0 };
+	char hidden[sizeof(ring->path)];
+	int fd, result;
+
+	fill_header(&header, ring, about);
+	name_file(ring, &header, hidden);
+	fd = tb_raw_open(hidden, O_RDWR | O_CREAT | O_EXCL);
+	if (fd < 0)
+		return fd;
+	result = map_file(ring, fd, &header);
+	tb_raw_close(fd);
+	if (!result)
+		result = tb_raw_rename(hidden, ring->path);
+	if (result) {
+		tb_raw_unlink(hidden);
+		if (ring->map)
+			munmap(ring->map, TRACEBUF_RING_DATA_OFFSET + ring->ring_size);
+	}
+	return result;
+}
+
+/* May rings take size bytes more of the file system that the run directory is on? */
+static int check_room(uint64_t size)
+{
+	struct statfs fs;
+	uint64_t total, headroom;
+	int result = tb_raw_result(syscall(SYS_statfs, tb_process_identity().rundir, &fs));
+
+	if (result)
+		return result;
+	total = (uint64_t) fs.f_blocks * fs.f_bsize;
+	headroom = total / 16 < MAX_HEADROOM ? total / 16 : MAX_HEADROOM;
+	/* A tmpfs without a limit says that it has no blocks. */
+	return !total || (uint64_t) fs.f_bavail * fs.f_bsize >= size + headroom ? 0 : -ENOSPC;
+}
+
+/* Makes the ring of a table entry that the caller has claimed. */
+static int make(uint32_t row, uint32_t ring_set, struct tb_ring **ret_ring)
+{
+	struct tb_control_slot about;
+	struct tb_ring *ring;
+	int result = tb_registry_adopt();
+
+	result = result ? result : check_room(0);
+	result = result ? result : configuration(ring_set, &about);
+	if (result)
+		return result;
+	if (!about.rseq_works && !tracebuf__load(&nr_made))
+		tb_table_distrust_rseq();
+	reap();
+	ring = take_spare();
+	if (!ring)
+		return -ENOMEM;
+	fill_ring(ring, row, ring_set, &about);
+	result = make_file(ring, &about);
+	if (result) {
+		push(&spare, ring);
+		return result;
+	}
+	*ret_ring = ring;
+	return 0;
+}
+
+/* Makes and publishes the ring of an empty entry. The result is in the table, not pinned. */
+static int attach(uint32_t row, uint32_t ring_set)
+{
+	struct tb_ring **entry = tb_table_ring(row, ring_set), *ring = NULL;
+	int result;
+
+	if (!__atomic_compare_exchange_n(entry, &ring, CLAIMED, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return ring == CLAIMED ? -EBUSY : 0;
+	result = make(row, ring_set, &ring);
+	if (result) {
+		tracebuf__store_release(entry, NULL);
+		return result;
+	}
+	/* First what the fast path sees: once the entry is there, somebody may retire the ring. */
+	if (!ring->slow_only)
+		__atomic_store_n(tb_table_producer(row, ring_set), ring->producer, __ATOMIC_SEQ_CST);
+	__atomic_store_n(entry, ring, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	retire_if_outdated(ring);
+	return 0;
+}
+
+int tb_ring_pin_existing(uint32_t row, uint32_t ring_set, struct tb_ring **ret_ring)
+{
+	struct tb_ring **entry = tb_table_ring(row, ring_set), *ring = __atomic_load_n(entry, __ATOMIC_SEQ_CST);
+
+	if (!ring || ring == CLAIMED)
+		return -ENOENT;
+	__atomic_fetch_add(&ring->users, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(entry, __ATOMIC_SEQ_CST) != ring) {
+		tb_ring_unpin(ring);
+		return -ENOENT;
+	}
+	*ret_ring = ring;
+	return 0;
+}
+
+int tb_ring_pin(uint32_t row, uint32_t ring_set, uint32_t id, struct tb_ring **ret_ring)
+{
+	struct tb_ring **entry = tb_table_ring(row, ring_set), *ring;
+	int result = 0;
+
+	/* A ring that is found stale is replaced once; a second one that is stale too means that the trace is gone. */
+	for (int i = 0; i < 4 && !result; i++) {
+		ring = __atomic_load_n(entry, __ATOMIC_SEQ_CST);
+		if (ring == CLAIMED)
+			return -EBUSY;
+		if (!ring) {
+			result = attach(row, ring_set);
+			continue;
+		}
+		if (tb_ring_pin_existing(row, ring_set, &ring))
+			continue;
+		if (tb_control_is_current(ring->slot, ring->generation) && id < ring->nr_descriptions) {
+			*ret_ring = ring;
+			return 0;
+		}
+		tb_ring_unpin(ring);
+		retire(ring);
+	}
+	return result ? result : -ESTALE;
+}
+
+void tb_ring_unpin(struct tb_ring *ring)
+{
+	__atomic_fetch_sub(&ring->users, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Where the kernel cannot populate (before 5.14): the file system backs the range. */
+static int allocate(const struct tb_ring *ring, uint64_t from, uint64_t size)
+{
+	int fd = tb_raw_open(ring->path, O_RDWR), result;
+
+	if (fd < 0)
+		return fd;
+	result = tb_raw_result(syscall(SYS_fallocate, fd, 0, TRACEBUF_RING_DATA_OFFSET + from, size));
+	tb_raw_close(fd);
+	return result;
+}
+
+int tb_ring_populate(struct tb_ring *ring, uint64_t end)
+{
+	struct tracebuf_producer *producer = ring->producer;
+	uint64_t from = tracebuf__load(&producer->populated), to = end + POPULATE_SIZE;
+	int result = 0;
+
+	to &= ~(uint64_t) (POPULATE_SIZE - 1);
+	if (to > ring->ring_size)
+		to = ring->ring_size;
+	if (from >= to)
+		return 0;
+	result = check_room(to - from);
+	if (result)
+		return result;
+	if (madvise(ring->data + from, to - from, MADV_POPULATE_WRITE))
+		result = errno == EINVAL ? allocate(ring, from, to - from) : -ENOSPC;
+	if (!result)
+		tracebuf__store(&producer->populated, to);
+	return result;
+}
+
+void tb_ring_ring_doorbell(const struct tb_ring *ring)
+{
+	if (ring->mode != TRACEBUF_MODE_OVERWRITE)
+		syscall(SYS_utimensat, AT_FDCWD, ring->path, NULL, 0);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TB_RUNDIR_H
+#define TB_RUNDIR_H
+
+#include <stddef.h>
+
+/* Longest path of a run directory, with the NUL: its socket must fit into a sockaddr_un. */
+#define TB_RUNDIR_SIZE 96
+
+/*
+ * The run directory of this process: $TRACEBUF_RUNDIR, else (root) /run/tracebuf, else $XDG_RUNTIME_DIR/tracebuf;
+ * setuid programs get no say by the environment. path: TB_RUNDIR_SIZE bytes. 0, -ENOENT (there is none),
+ * -ENAMETOOLONG, -EINVAL (not absolute).
+ */
+int tb_rundir_path(char path[TB_RUNDIR_SIZE]);
+
+#endif
