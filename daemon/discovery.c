@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finding processes and rings, hearing their doorbells, and their deaths.
+ *
+ * Invariant: a process is ended only after inotify was read to its end since its death became known: all its rings were
+ * published before it died, so all of them are known by then. What inotify lost (overflow), and what could not be
+ * looked at for a want that passes (daemon->retry), is found by reading the directories; until that is done, or has
+ * failed for MAX_HOLD_NS, nobody is ended. What rings no bell is looked at by the tick, a part each time, so that a
+ * tick's cost is bounded.
+ */
+#define _GNU_SOURCE
+#include "discovery.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+#include "drain.h"
+#include "output.h"
+#include "process.h"
+#include "recording.h"
+#include "takeover.h"
+
+#define TICK_NS 100000000
+/* Looked at in one tick, at most. */
+#define TICK_PROCESSES 128
+#define TICK_DRAINS 256
+/* Ticks from one clean-up of procs/ to the next. */
+#define SWEEP_TICKS 100
+#define BUFFER_SIZE 65536
+/* The dead wait so long for what cannot be read. */
+#define MAX_HOLD_NS 10000000000ull
+
+static void process_found(void *data, const char *name)
+{
+	struct tb_process *process;
+
+	tb_daemon_retry(data, tb_process_discover(data, name, &process));
+}
+
+static void ring_found(void *data, const char *name)
+{
+	struct tb_recording *recording = data;
+	struct tb_drain *drain;
+	int ret = tb_drain_discover(recording, name, &drain);
+
+	tb_daemon_retry(recording->daemon, ret);
+	if (!ret)
+		tb_drain_pump(drain);
+}
+
+static void rescan(struct tb_daemon *daemon)
+{
+	daemon->retry = 0;
+	tb_daemon_retry(daemon, tb_dir_each(daemon->rundir.fd, "procs", process_found, daemon));
+	tb_process_refresh_all(daemon);
+	for (int i = 0; i < TRACEBUF_NR_SLOTS; i++) {
+		struct tb_recording *recording = daemon->recording[i];
+
+		if (recording)
+			tb_daemon_retry(daemon, tb_dir_each(recording->rings_fd, ".", ring_found, recording));
+	}
+	if (daemon->retry && !daemon->retry_since_ns) {
+		daemon->retry_since_ns = tb_now_ns();
+		tb_say("run directory %s: not all of it can be read now: %s; it is tried again", daemon->rundir.path,
+		       strerror(daemon->retry));
+	} else if (!daemon->retry) {
+		daemon->retry_since_ns = 0;
+	}
+}
+
+/* Rings of the dead may not be known yet. */
+static bool holds_dead(const struct tb_daemon *daemon)
+{
+	return daemon->retry && (!daemon->retry_since_ns || tb_now_ns() - daemon->retry_since_ns < MAX_HOLD_NS);
+}
+
+static void process_event(struct tb_daemon *daemon, const struct inotify_event *event)
+{
+	struct tb_process *process;
+	uint64_t incarnation;
+	int32_t pid;
+
+	if (event->mask & IN_MOVED_TO) {
+		process_found(daemon, event->name);
+		return;
+	}
+	if (!tb_process_name_parse(event->name, &pid, &incarnation))
+		return;
+	process = tb_process_find(daemon, pid, incarnation);
+	if (!process)
+		return;
+	if (event->mask & IN_ATTRIB)
+		tb_process_refresh(process);
+	/* It ends in order, and has no ring. */
+	else if (event->mask & IN_DELETE && cds_list_empty(&process->drains) && !process->dead)
+		tb_process_forget(process, false);
+}
+
+static void ring_event(struct tb_recording *recording, const struct inotify_event *event)
+{
+	struct tb_ring_name name;
+	struct tb_drain *drain;
+
+	if (event->mask & IN_MOVED_TO) {
+		ring_found(recording, event->name);
+	} else if (event->mask & IN_ATTRIB && tb_ring_name_parse(event->name, &name)) {
+		drain = tb_drain_find(recording, &name);
+		if (drain)
+			tb_drain_pump(drain);
+	}
+}
+
+static void dispatch(struct tb_daemon *daemon, const struct inotify_event *event)
+{
+	if (event->mask & IN_Q_OVERFLOW) {
+		rescan(daemon);
+		return;
+	}
+	if (!event->len || event->name[0] == '.')
+		return;
+	if (event->wd == daemon->rundir.procs_wd) {
+		process_event(daemon, event);
+		return;
+	}
+	for (int i = 0; i < TRACEBUF_NR_SLOTS; i++)
+		if (daemon->recording[i] && daemon->recording[i]->wd == event->wd)
+			ring_event(daemon->recording[i], event);
+}
+
+static void read_events(struct tb_daemon *daemon)
+{
+	static char buffer[BUFFER_SIZE] __attribute__((aligned(8)));
+	ssize_t got;
+
+	while ((got = read(daemon->rundir.inotify_fd, buffer, sizeof(buffer))) > 0)
+		for (char *at = buffer; at < buffer + got;) {
+			const struct inotify_event *event = (const void *) at;
+
+			dispatch(daemon, event);
+			at += sizeof(*event) + event->len;
+		}
+}
+
+/* A file in procs/ that is no known process's: who made it, or was making it, may be dead. */
+static void sweep_file(struct tb_daemon *daemon, int dir, const char *name)
+{
+	uint64_t incarnation;
+	int32_t pid;
+
+	if (!tb_process_name_parse(name + (name[0] == '.'), &pid, &incarnation) ||
+	    tb_process_find(daemon, pid, incarnation) || !kill(pid, 0) || errno != ESRCH)
+		return;
+	unlinkat(dir, name, 0);
+}
+
+/* Removes what dead processes left half made. */
+static void sweep(struct tb_daemon *daemon)
+{
+	int fd = openat(daemon->rundir.procs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(dir)))
+		sweep_file(daemon, fd, entry->d_name);
+	closedir(dir);
+}
+
+/* All that a dead process left is taken now; if not all of it can be had, it stays among the dying. */
+static void end_process(struct tb_process *process)
+{
+	struct tb_daemon *daemon = process->daemon;
+	struct tb_drain *drain, *next;
+
+	tb_process_refresh(process);
+	if (holds_dead(daemon))
+		return;
+	cds_list_for_each_entry_safe(drain, next, &process->drains, of_process) {
+		if (drain->recording->snapshot)
+			tb_drain_keep(drain);
+		else
+			tb_drain_retire(drain);
+	}
+	for (int i = 0; i < TRACEBUF_NR_SLOTS; i++) {
+		struct tb_recording *recording = daemon->recording[i];
+		struct tb_account *account;
+
+		if (!recording)
+			continue;
+		if (recording->slot.active || recording->stopping)
+			tb_recording_take_discarded(recording, process);
+		if (holds_dead(daemon))
+			return;
+		account = tb_account_find(&recording->accounts, process->info.pid, process->info.incarnation);
+		if (account)
+			tb_account_end(&recording->accounts, account);
+	}
+	tb_process_bury(process);
+}
+
+static void catch_up(struct tb_daemon *daemon, bool again)
+{
+	static bool inside;
+
+	/* Ending a process waits for the disk; nothing that runs meanwhile may end another. */
+	if (inside)
+		return;
+	inside = true;
+	read_events(daemon);
+	if (again && daemon->retry)
+		rescan(daemon);
+	while (!cds_list_empty(&daemon->dying) && !holds_dead(daemon)) {
+		/* Deaths that became known while events were read: once more to the end, for their rings. */
+		read_events(daemon);
+		for (unsigned int nr = daemon->nr_dying; nr && !holds_dead(daemon); nr--)
+			end_process(cds_list_first_entry(&daemon->dying, struct tb_process, dying));
+	}
+	inside = false;
+}
+
+void tb_discovery_catch_up(struct tb_daemon *daemon)
+{
+	catch_up(daemon, true);
+}
+
+static void inotify_ready(struct tb_completion *completion, int result)
+{
+	struct tb_daemon *daemon = caa_container_of(completion, struct tb_daemon, inotify_ready);
+
+	(void) result;
+	/* What failed is left to the tick: events may be many. */
+	catch_up(daemon, false);
+	tb_loop_poll(&daemon->loop, completion, daemon->rundir.inotify_fd, POLLIN);
+}
+
+/* A part of the processes: news in their files, and the deaths of those that no pidfd watches. */
+static void tick_processes(struct tb_daemon *daemon)
+{
+	for (int i = 0; i < TICK_PROCESSES && i < (int) daemon->nr_processes; i++) {
+		struct tb_process *process;
+
+		if (daemon->next_process == &daemon->processes)
+			daemon->next_process = daemon->processes.next;
+		process = cds_list_entry(daemon->next_process, struct tb_process, list);
+		daemon->next_process = process->list.next;
+		tb_process_look_after(process);
+	}
+}
+
+static void tick_drains(struct tb_recording *recording)
+{
+	for (int i = 0; i < TICK_DRAINS && i < (int) recording->nr_drains; i++) {
+		struct tb_drain *drain;
+
+		if (recording->next_drain == &recording->drains)
+			recording->next_drain = recording->drains.next;
+		drain = cds_list_entry(recording->next_drain, struct tb_drain, of_recording);
+		recording->next_drain = drain->of_recording.next;
+		tb_drain_pump(drain);
+	}
+}
+
+static void tick(struct tb_completion *completion, int result)
+{
+	struct tb_daemon *daemon = caa_container_of(completion, struct tb_daemon, tick);
+
+	(void) result;
+	tick_processes(daemon);
+	tb_discovery_catch_up(daemon);
+	for (int i = 0; i < TRACEBUF_NR_SLOTS; i++) {
+		struct tb_recording *recording = daemon->recording[i];
+
+		if (!recording)
+			continue;
+		tb_output_check(recording);
+		if (!recording->snapshot)
+			tick_drains(recording);
+	}
+	if (++daemon->nr_ticks % SWEEP_TICKS == 0 && !daemon->retry)
+		sweep(daemon);
+	tb_loop_timeout(&daemon->loop, completion, &daemon->tick_time);
+}
+
+int tb_discovery_start(struct tb_daemon *daemon)
+{
+	/* First what is recorded, or processes that record would be told to stop. */
+	int ret = tb_takeover(daemon);
+
+	if (ret)
+		return ret;
+	/* Once more at once: what is known of the rings until here is forgotten after this. */
+	rescan(daemon);
+	if (daemon->retry)
+		rescan(daemon);
+	tb_takeover_complete(daemon);
+	if (!daemon->retry)
+		sweep(daemon);
+	tb_discovery_catch_up(daemon);
+	tb_process_refresh_all(daemon);
+	daemon->inotify_ready.done = inotify_ready;
+	tb_loop_poll(&daemon->loop, &daemon->inotify_ready, daemon->rundir.inotify_fd, POLLIN);
+	daemon->tick.done = tick;
+	daemon->tick_time.tv_nsec = TICK_NS;
+	tb_loop_timeout(&daemon->loop, &daemon->tick, &daemon->tick_time);
+	return 0;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A ring's file, opened when it is needed and closed when others need the descriptor more.
+ *
+ * Invariant: the daemon never loads from or stores to a page of the ring itself: the process could truncate the file
+ * at any moment. What is small is read with pread(2), payload is handed to the kernel to write, and the consumer's words
+ * are changed by futex(2) operations, which are atomic and give -EFAULT where a store would be a SIGBUS.
+ */
+#define _GNU_SOURCE
+#include "ringfile.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <limits.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Largest addition that a futex operation's 12 bits hold. */
+#define MAX_FUTEX_ADD 2047u
+
+void tb_drain_damage(struct tb_drain *drain, const char *what)
+{
+	struct tb_process *process = drain->process;
+
+	if (!drain->damaged && !(process && process->suspect))
+		tb_say("ring %s of %s: %s; what is damaged is left out", drain->name, drain->info.procname, what);
+	drain->damaged = true;
+	/* Whoever damages one of its rings may have damaged the others. */
+	if (process)
+		process->suspect = true;
+}
+
+static int check_file(struct tb_drain *drain, int fd)
+{
+	struct stat stat;
+
+	if (fstat(fd, &stat))
+		return -errno;
+	if (!S_ISREG(stat.st_mode) || (stat.st_uid != geteuid() && geteuid()))
+		return -EBADMSG;
+	/* Not the file that was found under this name. */
+	if (drain->inode && (drain->inode != stat.st_ino || drain->device != stat.st_dev))
+		return -EBADMSG;
+	drain->inode = stat.st_ino;
+	drain->device = stat.st_dev;
+	drain->file_size = stat.st_size;
+	return 0;
+}
+
+/* Closes the rings that nobody has used for longest. Those in use cannot be closed. */
+static void make_room(struct tb_daemon *daemon)
+{
+	struct tb_drain *drain, *next;
+
+	cds_list_for_each_entry_safe(drain, next, &daemon->opened, opened) {
+		if (daemon->nr_opened < daemon->max_opened)
+			return;
+		if (!drain->first && !drain->pins)
+			tb_ringfile_close(drain);
+	}
+}
+
+static int open_file(struct tb_drain *drain)
+{
+	int fd = openat(drain->recording->rings_fd, drain->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return tb_is_passing(-errno) ? -errno : -EBADMSG;
+	ret = check_file(drain, fd);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	drain->fd = fd;
+	return 0;
+}
+
+int tb_ringfile_open(struct tb_drain *drain)
+{
+	struct tb_daemon *daemon = drain->recording->daemon;
+	int ret;
+
+	if (drain->broken)
+		return -EBADMSG;
+	if (drain->fd >= 0) {
+		cds_list_del(&drain->opened);
+		cds_list_add_tail(&drain->opened, &daemon->opened);
+		return 0;
+	}
+	make_room(daemon);
+	ret = open_file(drain);
+	if (ret == -EBADMSG) {
+		tb_drain_damage(drain, "its file was removed or replaced");
+		drain->broken = true;
+	}
+	if (ret)
+		return ret;
+	cds_list_add_tail(&drain->opened, &daemon->opened);
+	daemon->nr_opened++;
+	return 0;
+}
+
+void tb_ringfile_close(struct tb_drain *drain)
+{
+	if (drain->fd < 0)
+		return;
+	if (drain->data)
+		munmap(drain->data, drain->info.subbuf_size * drain->info.nr_subbufs);
+	if (drain->consumer)
+		munmap(drain->consumer, sysconf(_SC_PAGESIZE));
+	drain->data = NULL;
+	drain->consumer = NULL;
+	close(drain->fd);
+	drain->fd = -1;
+	cds_list_del(&drain->opened);
+	drain->recording->daemon->nr_opened--;
+	tb_outfile_rest(&drain->tape.out);
+}
+
+int tb_ringfile_read(struct tb_drain *drain, void *data, size_t size, uint64_t offset)
+{
+	char *at = data;
+	int ret = tb_ringfile_open(drain);
+
+	while (!ret && size) {
+		ssize_t got = pread(drain->fd, at, size, offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got ? -errno : -EFAULT;
+		at += got;
+		size -= got;
+		offset += got;
+	}
+	return ret;
+}
+
+int tb_ringfile_look(struct tb_drain *drain)
+{
+	struct tracebuf_producer producer;
+	int ret = tb_ringfile_read(drain, &producer, sizeof(producer), TRACEBUF_RING_PRODUCER_OFFSET);
+
+	if (ret == -EFAULT) {
+		tb_drain_damage(drain, "its file was cut short");
+		drain->broken = true;
+	}
+	if (!ret && (producer.position < drain->producer.position ||
+		     producer.discarded > tb_process_age_ns(drain->info.incarnation))) {
+		tb_drain_damage(drain, "its producer's words make no sense");
+		drain->broken = true;
+		return -EBADMSG;
+	}
+	/* What is read after this is what stood there when position was stored, or later. Partner: the commit. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (!ret)
+		drain->producer = producer;
+	return ret;
+}
+
+int tb_ringfile_packet(struct tb_drain *drain, uint64_t seq, struct tracebuf_packet *ret_packet)
+{
+	return tb_ringfile_read(drain, ret_packet, sizeof(*ret_packet), tb_ring_offset(&drain->info, seq));
+}
+
+const char *tb_ringfile_data(struct tb_drain *drain)
+{
+	if (tb_ringfile_open(drain))
+		return NULL;
+	if (!drain->data) {
+		void *map = mmap(NULL, drain->info.subbuf_size * drain->info.nr_subbufs, PROT_READ, MAP_SHARED, drain->fd,
+				 TRACEBUF_RING_DATA_OFFSET);
+
+		drain->data = map == MAP_FAILED ? NULL : map;
+	}
+	return drain->data;
+}
+
+static long futex_add(uint32_t *word, unsigned int add, uint32_t *wake, int nr_wake)
+{
+	return syscall(SYS_futex, wake, FUTEX_WAKE_OP, nr_wake, (void *) (long) nr_wake, word,
+		       FUTEX_OP(FUTEX_OP_ADD, add, FUTEX_OP_CMP_GE, 0));
+}
+
+/* Partner: the library loads consumed (acquire) when it enters a sub-buffer, and waits on wake in block mode. */
+static int advance(struct tb_drain *drain, uint64_t consumed)
+{
+	uint32_t *low = (uint32_t *) &drain->consumer->consumed, *idle = (uint32_t *) &drain->consumer->reserved[0];
+
+	if (consumed >> 32 != drain->consumed >> 32)
+		return pwrite(drain->fd, &consumed, sizeof(consumed), TRACEBUF_RING_CONSUMER_OFFSET) ==
+		       sizeof(consumed) ? 0 : -errno;
+	for (uint64_t left = consumed - drain->consumed; left;) {
+		unsigned int step = left < MAX_FUTEX_ADD ? left : MAX_FUTEX_ADD;
+
+		if (futex_add(low, step, idle, 0) < 0)
+			return -errno;
+		left -= step;
+	}
+	return 0;
+}
+
+void tb_ringfile_release(struct tb_drain *drain, uint64_t consumed)
+{
+	void *map;
+	int ret;
+
+	if (consumed == drain->consumed || tb_ringfile_open(drain))
+		return;
+	if (!drain->consumer) {
+		map = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, drain->fd,
+			   TRACEBUF_RING_CONSUMER_OFFSET);
+		if (map == MAP_FAILED)
+			return;
+		drain->consumer = map;
+	}
+	ret = advance(drain, consumed);
+	if (tb_is_passing(ret))
+		return;
+	if (ret || futex_add(&drain->consumer->wake, 1, &drain->consumer->wake, INT_MAX) < 0)
+		tb_drain_damage(drain, "its file was cut short");
+	drain->consumed = consumed;
+}

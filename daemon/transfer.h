@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TB_TRANSFER_H
+#define TB_TRANSFER_H
+
+#include "drain.h"
+
+/* Waits until nothing of the ring is under way. */
+void tb_transfer_await(struct tb_drain *drain);
+
+/* Writes all that was finished when it was called; waits for the disk. */
+void tb_transfer_flush(struct tb_drain *drain);
+
+/* Gives the rings that waited for room a turn. */
+void tb_transfer_feed(struct tb_daemon *daemon);
+
+#endif
