@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The disk's end: full, gone, or never there. The daemon says so on one line, goes on, counts what it had to drop;
+ * traces elsewhere notice nothing, and what was written can be read.
+ */
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "accounts.h"
+#include "ledger.h"
+#include "worker.h"
+
+static bool mount_tmpfs(const char *path, const char *options)
+{
+	mkdir(path, 0700);
+	if (mount("tmpfs", path, "tmpfs", 0, options) == 0)
+		return true;
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && mount("tmpfs", path, "tmpfs", 0, options) == 0;
+}
+
+static bool create_at(struct fixture *fixture, const char *name, const char *path)
+{
+	char create[64], output[128], trace[64];
+
+	snprintf(create, sizeof(create), "name=%s", name);
+	snprintf(output, sizeof(output), "output=%s", path);
+	snprintf(trace, sizeof(trace), "trace=%s", name);
+	return fixture_ok(fixture, "create", create, output, NULL) &&
+	       fixture_ok(fixture, "enable-channel", trace, "channel=channel0", "mode=discard", "subbuf-size=65536",
+			  "num-subbuf=16", NULL) &&
+	       fixture_ok(fixture, "enable-event", trace, "pattern=*", NULL) && fixture_ok(fixture, "start", trace, NULL);
+}
+
+static void expect_complaint(struct fixture *fixture)
+{
+	char *text = fixture_complaints(fixture);
+
+	CU_ASSERT(text && strchr(text, '\n'));
+	if (text)
+		tb_note("tracebufd: %.200s", text);
+	free(text);
+}
+
+/* The honest half of a test: trace "good" has all that was not discarded, accounted for to the event. */
+static void check_good(const char *path, uint64_t attempted)
+{
+	struct accounts accounts;
+	struct ledger ledger;
+
+	if (!ledger_read(&ledger, path, 4) || !accounts_read(&accounts, path))
+		return;
+	ledger_assert_sound(&ledger);
+	accounts_assert_sound(&accounts);
+	TB_ASSERT_EQUAL(accounts.total.recorded + accounts.total.discarded, attempted);
+	TB_ASSERT_EQUAL(accounts.total.nr_events, ledger.nr_events);
+	TB_ASSERT_EQUAL(referee(path, REFEREE_DISCARDS, NULL), ledger.nr_events);
+	ledger_free(&ledger);
+	accounts_free(&accounts);
+}
+
+static void disk_full(void)
+{
+	uint64_t nr = tb_scaled(300000);
+	char small[96], full[128], good[96];
+	struct accounts accounts;
+	struct fixture fixture;
+	int code;
+
+	if (!fixture_open(&fixture))
+		return;
+	snprintf(small, sizeof(small), "%s/small", fixture.dir);
+	snprintf(full, sizeof(full), "%s/full", small);
+	snprintf(good, sizeof(good), "%s/good", fixture.dir);
+	if (!mount_tmpfs(small, "size=1m,mode=0700")) {
+		tb_skip("needs CAP_SYS_ADMIN or user namespaces, to mount a small tmpfs");
+		fixture_close(&fixture);
+		return;
+	}
+	fixture.loud = true;
+	worker_shared(&fixture);
+	if (fixture_start(&fixture) && create_at(&fixture, "full", full) && create_at(&fixture, "good", good)) {
+		TB_ASSERT_EQUAL(await(worker_start(&fixture, "traced", 0, 2, nr, "tick")), 0);
+		code = fixture_request(&fixture, "destroy", "trace=full", NULL);
+		CU_ASSERT(code == 0 || code == 1 || code == 4);
+		tb_note("destroy: %d %s", code, fixture.reply.message);
+		expect_complaint(&fixture);
+		fixture_destroy(&fixture, "good");
+		if (accounts_read(&accounts, full)) {
+			TB_ASSERT_EQUAL(accounts.total.nr_bad, 0);	/* what was dropped are gaps */
+			TB_ASSERT_EQUAL(referee(full, REFEREE_DISCARDS, NULL), accounts.total.nr_events);
+		}
+		accounts_free(&accounts);
+		check_good(good, 2 * nr);
+	}
+	fixture_stop(&fixture);
+	umount2(small, MNT_DETACH);
+	fixture_close(&fixture);
+}
+
+static void directory_removed(void)
+{
+	uint64_t nr = tb_scaled(300000);
+	char gone[96], good[96];
+	struct fixture fixture;
+	int code;
+
+	if (!fixture_open(&fixture))
+		return;
+	fixture.loud = true;
+	snprintf(gone, sizeof(gone), "%s/gone", fixture.dir);
+	snprintf(good, sizeof(good), "%s/good", fixture.dir);
+	worker_shared(&fixture);
+	if (fixture_start(&fixture) && create_at(&fixture, "gone", gone) && create_at(&fixture, "good", good)) {
+		TB_ASSERT_EQUAL(await(worker_start(&fixture, "traced", 0, 1, nr, "tick")), 0);
+		remove_tree(gone);
+		TB_ASSERT_EQUAL(await(worker_start(&fixture, "traced", 1, 1, nr, "tick")), 0);
+		code = fixture_request(&fixture, "destroy", "trace=gone", NULL);
+		CU_ASSERT(code == 0 || code == 1 || code == 4);
+		tb_note("destroy: %d %s", code, fixture.reply.message);
+		fixture_destroy(&fixture, "good");
+		check_good(good, 2 * nr);
+	}
+	fixture_stop(&fixture);
+	fixture_close(&fixture);
+}
+
+int main(void)
+{
+	static const CU_TestInfo cases[] = {
+		{ "disk_full", disk_full }, { "directory_removed", directory_removed }, CU_TEST_INFO_NULL,
+	};
+
+	return tb_run_suite("disk", cases);
+}

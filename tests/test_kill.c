@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The crash guarantee. Programs count in a shared file each event whose call returned, and are killed with SIGKILL at
+ * random moments: every counted event is in the trace (or accounted for as discarded or overwritten), what is in the
+ * trace was written by its writer, and the next program notices nothing. Then the same with the daemon killed.
+ *
+ * A kill can fall between the commit and the count: of each thread one event more than counted may be there.
+ */
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "accounts.h"
+#include "fixture.h"
+#include "ledger.h"
+#include "worker.h"
+
+#define MAX_THREADS 4
+#define KILL_BATCH 4			/* programs alive at one time */
+#define KILL_WITHIN_US 1500		/* unless $TB_KILL_WITHIN_US says otherwise: emulators begin late */
+#define DAEMON_KILLS 100
+
+struct victim {
+	pid_t pid;
+	uint32_t writer;
+	unsigned int nr_threads;
+};
+
+struct kill_plan {
+	const char *mode, *kind;
+	uint64_t subbuf_size;
+	unsigned int nr_subbufs, nr_kills;
+};
+
+static bool start_victim(struct fixture *fixture, struct victim *victim, uint32_t writer, unsigned int nr_threads,
+			 const char *kind)
+{
+	victim->writer = writer;
+	victim->nr_threads = nr_threads;
+	victim->pid = worker_start(fixture, "traced", writer, nr_threads, 0, kind);
+	return victim->pid > 0;
+}
+
+/* Starts a few, kills them one after another; each at a random moment of its life, start-up included. */
+static void kill_batch(struct fixture *fixture, const struct kill_plan *plan, struct victim *victims, uint32_t first,
+		       unsigned int nr)
+{
+	const char *within = getenv("TB_KILL_WITHIN_US");
+	uint64_t within_us = within ? strtoull(within, NULL, 0) : KILL_WITHIN_US;
+	unsigned int i, nr_killed = 0;
+	int status;
+
+	for (i = 0; i < nr; i++)
+		if (!start_victim(fixture, &victims[i], (first + i) * MAX_THREADS,
+				  1 + (unsigned int) tb_random_below(MAX_THREADS), plan->kind))
+			return;
+	for (i = 0; i < nr; i++) {
+		usleep((useconds_t) tb_random_below(within_us));
+		kill(victims[i].pid, SIGKILL);
+		status = await(victims[i].pid);
+		nr_killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	}
+	TB_ASSERT_EQUAL(nr_killed, nr);
+}
+
+/* What the trace holds of one victim, against what it counted. Returns what is wrong, or NULL. */
+static const char *judge(const struct kill_plan *plan, const struct victim *victim, const struct tick_shared *shared,
+			 const struct ledger *ledger, const struct accounts *accounts)
+{
+	struct account account = accounts_of_pid(accounts, victim->pid);
+	uint64_t counted = 0, held = 0;
+	unsigned int i;
+
+	for (i = 0; i < victim->nr_threads; i++) {
+		const struct ledger_writer *writer = &ledger->writer[victim->writer + i];
+		uint64_t returned = shared->writer[victim->writer + i].returned;
+
+		counted += returned;
+		held += writer->nr;
+		if (writer->nr && (writer->pid != victim->pid || writer->several_pids || writer->several_tids))
+			return "an event stands under the wrong process";
+		if (writer->nr && writer->last > returned)
+			return "an event that was never written";
+		if (strcmp(plan->mode, "block") == 0 && !ledger_has_all(writer, 0, returned))
+			return "a counted event is missing";
+	}
+	if (account.recorded + account.discarded < counted)
+		return "recorded + discarded < counted";
+	if (account.recorded + account.discarded > counted + victim->nr_threads)
+		return "recorded + discarded > counted + threads";
+	if (held != account.nr_events || held + account.overwritten != account.recorded)
+		return "held + overwritten != recorded";
+	if (strcmp(plan->mode, "overwrite") != 0 && account.overwritten)
+		return "overwritten in another mode";
+	if (strcmp(plan->mode, "discard") != 0 && account.discarded)
+		return "discarded in another mode";
+	return NULL;
+}
+
+static void judge_all(const struct kill_plan *plan, const struct victim *victims, const struct tick_shared *shared,
+		      const char *path)
+{
+	enum referee expect = strcmp(plan->mode, "discard") == 0 ? REFEREE_DISCARDS : REFEREE_SILENT;
+	unsigned int i, nr_wrong = 0;
+	struct accounts accounts;
+	struct ledger ledger;
+	const char *wrong;
+
+	if (!ledger_read(&ledger, path, plan->nr_kills * MAX_THREADS) || !accounts_read(&accounts, path))
+		return;
+	ledger_assert_sound(&ledger);
+	accounts_assert_sound(&accounts);
+	TB_ASSERT_EQUAL(accounts.total.nr_events, ledger.nr_events);
+	TB_ASSERT_EQUAL(referee(path, expect, NULL), ledger.nr_events);
+	for (i = 0; i < plan->nr_kills; i++) {
+		wrong = judge(plan, &victims[i], shared, &ledger, &accounts);
+		if (wrong && nr_wrong++ < 5)
+			tb_note("kill %u, pid %d, %u threads: %s", i, (int) victims[i].pid, victims[i].nr_threads, wrong);
+	}
+	TB_ASSERT_EQUAL(nr_wrong, 0);
+	CU_ASSERT(ledger.nr_events > plan->nr_kills);
+	tb_note("%s, %s: %u kills, %" PRIu64 " recorded, %" PRIu64 " held, %" PRIu64 " discarded, %" PRIu64 " overwritten",
+		plan->mode, plan->kind, plan->nr_kills, accounts.total.recorded, ledger.nr_events,
+		accounts.total.discarded, accounts.total.overwritten);
+	ledger_free(&ledger);
+	accounts_free(&accounts);
+}
+
+static void kill_programs(struct kill_plan *plan)
+{
+	static struct victim victims[1000];
+	struct tick_shared *shared;
+	struct fixture fixture;
+	unsigned int i, nr;
+	char path[96];
+
+	plan->nr_kills = (unsigned int) tb_scaled(plan->nr_kills);
+	if (!fixture_open(&fixture) || !fixture_start(&fixture))
+		return;
+	shared = worker_shared(&fixture);
+	if (fixture_trace(&fixture, "t", plan->mode, plan->subbuf_size, plan->nr_subbufs, false)) {
+		for (i = 0; i < plan->nr_kills; i += nr) {
+			nr = plan->nr_kills - i < KILL_BATCH ? plan->nr_kills - i : KILL_BATCH;
+			kill_batch(&fixture, plan, &victims[i], i, nr);
+		}
+		fixture_destroy(&fixture, "t");
+		snprintf(path, sizeof(path), "%s/t", fixture.dir);
+		judge_all(plan, victims, shared, path);
+	}
+	fixture_stop(&fixture);
+	fixture_close(&fixture);
+}
+
+static void kill_discard(void)
+{
+	kill_programs(&(struct kill_plan) { "discard", "tick", 4096, 4, 250 });
+}
+
+static void kill_overwrite(void)
+{
+	kill_programs(&(struct kill_plan) { "overwrite", "tick", 4096, 4, 250 });
+}
+
+static void kill_block(void)
+{
+	kill_programs(&(struct kill_plan) { "block", "tick", 4096, 4, 250 });
+}
+
+static void kill_discard_large(void)
+{
+	kill_programs(&(struct kill_plan) { "discard", "blob", 262144, 4, 84 });
+}
+
+static void kill_overwrite_large(void)
+{
+	kill_programs(&(struct kill_plan) { "overwrite", "blob", 262144, 2, 84 });
+}
+
+static void kill_block_large(void)
+{
+	kill_programs(&(struct kill_plan) { "block", "blob", 131072, 2, 84 });
+}
+
+/* Until each thread has written: emulators begin late. */
+static void await_writing(const struct tick_shared *shared, const struct victim *victim)
+{
+	uint64_t returned = 0;
+	unsigned int i, ms;
+
+	for (i = 0; i < victim->nr_threads; i++) {
+		for (ms = 0; ms < 10000; ms++) {
+			returned = __atomic_load_n(&shared->writer[victim->writer + i].returned, __ATOMIC_RELAXED);
+			if (returned)
+				break;
+			usleep(1000);
+		}
+		CU_ASSERT(returned > 0);
+	}
+}
+
+/* Kills and restarts the daemon, once while programs begin, then while they write; then lets them end in order. */
+static void kill_daemons(struct fixture *fixture, struct tick_shared *shared, const struct victim *victims,
+			 unsigned int nr)
+{
+	unsigned int i, at;
+
+	for (i = 0; i < tb_scaled(DAEMON_KILLS); i++) {
+		usleep((useconds_t) tb_random_below(6000));
+		fixture_kill(fixture);
+		usleep((useconds_t) tb_random_below(2000));
+		if (!fixture_start(fixture))
+			break;
+		for (at = 0; i == 0 && at < nr; at++)
+			await_writing(shared, &victims[at]);
+	}
+	__atomic_store_n(&shared->stop, 1, __ATOMIC_RELAXED);
+	for (i = 0; i < nr; i++)
+		TB_ASSERT_EQUAL(await(victims[i].pid), 0);
+}
+
+static void kill_daemon(const char *mode, uint64_t subbuf_size)
+{
+	struct kill_plan plan = { mode, "tick", subbuf_size, 4, 2 };
+	struct victim victims[2];
+	struct tick_shared *shared;
+	struct fixture fixture;
+	unsigned int i;
+	char path[96];
+
+	if (!fixture_open(&fixture) || !fixture_start(&fixture))
+		return;
+	shared = worker_shared(&fixture);
+	if (fixture_trace(&fixture, "t", mode, subbuf_size, 4, false)) {
+		for (i = 0; i < 2; i++)
+			start_victim(&fixture, &victims[i], i * MAX_THREADS, 2, "tick");
+		kill_daemons(&fixture, shared, victims, 2);
+		fixture_destroy(&fixture, "t");
+		snprintf(path, sizeof(path), "%s/t", fixture.dir);
+		judge_all(&plan, victims, shared, path);
+	}
+	fixture_stop(&fixture);
+	fixture_close(&fixture);
+}
+
+static void kill_daemon_discard(void)
+{
+	kill_daemon("discard", 65536);
+}
+
+static void kill_daemon_overwrite(void)
+{
+	kill_daemon("overwrite", 65536);
+}
+
+static void kill_daemon_block(void)
+{
+	kill_daemon("block", 65536);
+}
+
+int main(void)
+{
+	static const CU_TestInfo cases[] = {
+		{ "kill_discard", kill_discard },
+		{ "kill_overwrite", kill_overwrite },
+		{ "kill_block", kill_block },
+		{ "kill_discard_large", kill_discard_large },
+		{ "kill_overwrite_large", kill_overwrite_large },
+		{ "kill_block_large", kill_block_large },
+		{ "kill_daemon_discard", kill_daemon_discard },
+		{ "kill_daemon_overwrite", kill_daemon_overwrite },
+		{ "kill_daemon_block", kill_daemon_block },
+		CU_TEST_INFO_NULL,
+	};
+
+	return tb_run_suite("kill", cases);
+}
