@@ -1,0 +1,3 @@
+# For scripts/check: names what `make check` runs.
+show-tests:
+	@echo $(TESTS)
