@@ -29,12 +29,17 @@ static int make(char *bytes, size_t size, uint32_t nr, struct tb_descriptions **
 
 	if (!descriptions)
 		return -ENOMEM;
-	descriptions->channels = calloc((size_t) nr + 1, TRACEBUF_NR_SLOTS * sizeof(*descriptions->channels));
-	ret = descriptions->channels ? tb_descriptions_parse(bytes, size, nr, &descriptions->events) : -ENOMEM;
+	ret = tb_descriptions_parse(bytes, size, nr, &descriptions->events);
 	if (ret) {
-		free(descriptions->channels);
 		free(descriptions);
 		return ret;
+	}
+	descriptions->channels = calloc((size_t) descriptions->events.nr + 1,
+					TRACEBUF_NR_SLOTS * sizeof(*descriptions->channels));
+	if (!descriptions->channels) {
+		tb_events_free(&descriptions->events);
+		free(descriptions);
+		return -ENOMEM;
 	}
 	descriptions->bytes = bytes;
 	descriptions->size = size;
@@ -82,7 +87,7 @@ const uint16_t *tb_descriptions_evaluate(struct tb_descriptions *descriptions, c
 {
 	if (descriptions->evaluated == control->page.rules_generation)
 		return descriptions->channels;
-	for (uint32_t id = 0; id < descriptions->nr; id++) {
+	for (uint32_t id = 0; id < descriptions->events.nr; id++) {
 		const struct tb_event_class *class = tb_events_find(&descriptions->events, id);
 		uint16_t *channels = descriptions->channels + (size_t) id * TRACEBUF_NR_SLOTS;
 

@@ -16,7 +16,7 @@ struct tb_descriptions {
 	char *bytes;
 	struct tb_events events;
 	uint64_t evaluated;		/* control.rules_generation that channels goes by; 0: never */
-	uint16_t *channels;		/* [id * TRACEBUF_NR_SLOTS + slot] */
+	uint16_t *channels;		/* [id * TRACEBUF_NR_SLOTS + slot], ids below events.nr */
 };
 
 /*

@@ -46,7 +46,7 @@ struct tb_drain {
 
 	int fd;					/* -1: not open; then the mappings are NULL too */
 	char *data;				/* read-only; NULL until it is needed */
-	struct tracebuf_consumer *consumer;
+	struct tracebuf_ring *header;		/* mapped for its consumer words; NULL until needed */
 	struct tracebuf_producer producer;	/* as last read */
 
 	struct tb_tape tape;

@@ -80,7 +80,7 @@ int tb_enable_store(int fd, uint32_t enable_size, struct tb_descriptions *descri
 	for (ssize_t i = 0; !ret && i < got / (ssize_t) sizeof(*records); i++) {
 		struct tracebuf_enable new = records[i];
 
-		if (new.used != 1 || new.id >= descriptions->nr)
+		if (new.used != 1 || new.id >= descriptions->events.nr)
 			continue;
 		tb_enable_decide(&new, channels + (size_t) new.id * TRACEBUF_NR_SLOTS);
 		if (memcmp(&new, &records[i], sizeof(new)))

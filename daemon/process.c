@@ -127,6 +127,7 @@ static int look(struct tb_process *process, int fd)
 {
 	const struct tb_control *control = &process->daemon->control;
 	const size_t begin = offsetof(struct tracebuf_process, nr_descriptions);
+	struct tracebuf_process_account account;
 	struct tracebuf_process page;
 	ssize_t got = pread(fd, (char *) &page + begin, sizeof(page) - begin, begin);
 	bool changed;
@@ -134,10 +135,13 @@ static int look(struct tb_process *process, int fd)
 
 	if (got != (ssize_t) (sizeof(page) - begin))
 		return got < 0 ? -errno : -EBADMSG;
-	if (page.discarded > sysconf(_SC_NPROCESSORS_CONF) * tb_process_age_ns(process->info.incarnation))
+	got = pread(fd, &account, sizeof(account), TRACEBUF_PROCESS_ACCOUNT_OFFSET);
+	if (got != (ssize_t) sizeof(account))
+		return got < 0 ? -errno : -EBADMSG;
+	if (account.discarded > sysconf(_SC_NPROCESSORS_CONF) * tb_process_age_ns(process->info.incarnation))
 		complain(process, "its count of lost events makes no sense");
 	else
-		process->discarded = page.discarded;
+		process->discarded = account.discarded;
 	changed = page.nr_descriptions != process->nr_descriptions || page.enable_size != process->enable_size;
 	if (page.nr_descriptions != process->nr_descriptions) {
 		ret = take_descriptions(process, fd, page.nr_descriptions, page.descriptions_size);

@@ -108,10 +108,10 @@ void tb_ringfile_close(struct tb_drain *drain)
 		return;
 	if (drain->data)
 		munmap(drain->data, drain->info.subbuf_size * drain->info.nr_subbufs);
-	if (drain->consumer)
-		munmap(drain->consumer, sysconf(_SC_PAGESIZE));
+	if (drain->header)
+		munmap(drain->header, sysconf(_SC_PAGESIZE));
 	drain->data = NULL;
-	drain->consumer = NULL;
+	drain->header = NULL;
 	close(drain->fd);
 	drain->fd = -1;
 	cds_list_del(&drain->opened);
@@ -187,7 +187,8 @@ static long futex_add(uint32_t *word, unsigned int add, uint32_t *wake, int nr_w
 /* Partner: the library loads consumed (acquire) when it enters a sub-buffer, and waits on wake in block mode. */
 static int advance(struct tb_drain *drain, uint64_t consumed)
 {
-	uint32_t *low = (uint32_t *) &drain->consumer->consumed, *idle = (uint32_t *) &drain->consumer->reserved[0];
+	struct tracebuf_consumer *consumer = &drain->header->consumer;
+	uint32_t *low = (uint32_t *) &consumer->consumed, *idle = (uint32_t *) &consumer->reserved[0];
 
 	if (consumed >> 32 != drain->consumed >> 32)
 		return pwrite(drain->fd, &consumed, sizeof(consumed), TRACEBUF_RING_CONSUMER_OFFSET) ==
@@ -209,17 +210,16 @@ void tb_ringfile_release(struct tb_drain *drain, uint64_t consumed)
 
 	if (consumed == drain->consumed || tb_ringfile_open(drain))
 		return;
-	if (!drain->consumer) {
-		map = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, drain->fd,
-			   TRACEBUF_RING_CONSUMER_OFFSET);
+	if (!drain->header) {
+		map = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, drain->fd, 0);
 		if (map == MAP_FAILED)
 			return;
-		drain->consumer = map;
+		drain->header = map;
 	}
 	ret = advance(drain, consumed);
 	if (tb_is_passing(ret))
 		return;
-	if (ret || futex_add(&drain->consumer->wake, 1, &drain->consumer->wake, INT_MAX) < 0)
+	if (ret || futex_add(&drain->header->consumer.wake, 1, &drain->header->consumer.wake, INT_MAX) < 0)
 		tb_drain_damage(drain, "its file was cut short");
 	drain->consumed = consumed;
 }

@@ -211,7 +211,7 @@ static void list_process(FILE *out, const struct tb_process *process, bool json,
 	} else {
 		fprintf(out, "Process %d %s (%s)\n", process->info.pid, process->info.procname, process->info.executable);
 	}
-	for (uint32_t id = 0; descriptions && id < descriptions->nr; id++) {
+	for (uint32_t id = 0; descriptions && id < descriptions->events.nr; id++) {
 		const struct tb_event_class *class = tb_events_find(&descriptions->events, id);
 
 		if (!class)

@@ -120,11 +120,11 @@ static int find(const struct tracebuf_description *wanted, struct tb_description
 {
 	uint32_t at = 0;
 
-	while (at < now.size) {
+	for (uint32_t i = 0; i < now.nr; i++) {
 		const struct tracebuf_description *record = (const void *) (now.bytes + at);
 
 		if (same(record, wanted))
-			return record->id;
+			return i;
 		at += record->size;
 	}
 	return -ENOENT;
@@ -153,16 +153,23 @@ int tb_descriptions_add(const char *name, const struct tracebuf__field *fields, 
 	return now.nr;
 }
 
-const char *tb_descriptions_name(struct tb_descriptions now, uint32_t id)
+const struct tracebuf_description *tb_descriptions_at(struct tb_descriptions now, uint32_t index)
 {
 	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < now.nr; i++) {
 		const struct tracebuf_description *record = (const void *) (now.bytes + at);
 
-		if (i == id)
-			return (const char *) (record + 1) + record->nr_fields * sizeof(struct tracebuf_field);
+		if (i == index)
+			return record;
 		at += record->size;
 	}
 	return NULL;
+}
+
+const char *tb_descriptions_name(struct tb_descriptions now, uint32_t index)
+{
+	const struct tracebuf_description *record = tb_descriptions_at(now, index);
+
+	return record ? (const char *) (record + 1) + record->nr_fields * sizeof(struct tracebuf_field) : NULL;
 }

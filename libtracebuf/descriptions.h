@@ -24,12 +24,13 @@ struct tb_descriptions tb_descriptions_filed(void);
 void tb_descriptions_set_filed(struct tb_descriptions filed);
 
 /*
- * The id of an event with this name and layout: the one that it has, or the next. The caller holds the registry's
- * lock. -EINVAL (name or fields that cannot be described), -ENOSPC (TRACEBUF_MAX_EVENTS), -ENOMEM.
+ * The index of the description of an event with this name and layout, which is added if it is new. The caller holds
+ * the registry's lock. -EINVAL (name or fields that cannot be described), -ENOSPC (TRACEBUF_MAX_EVENTS), -ENOMEM.
  */
 int tb_descriptions_add(const char *name, const struct tracebuf__field *fields, uint32_t nr_fields, uint32_t loglevel);
 
-/* The name of event id, which is below the nr of now; NULL if not. Any context; linear in id. */
-const char *tb_descriptions_name(struct tb_descriptions now, uint32_t id);
+/* The index-th description of now, and its event's name; NULL if there are not so many. Any context; linear in index. */
+const struct tracebuf_description *tb_descriptions_at(struct tb_descriptions now, uint32_t index);
+const char *tb_descriptions_name(struct tb_descriptions now, uint32_t index);
 
 #endif

@@ -33,6 +33,7 @@ static struct {
 	char path[PATH_SIZE];
 	char procname[TRACEBUF_PROCNAME_SIZE];
 	struct tracebuf_process *page;		/* of the process file, NULL without one */
+	struct tracebuf_process_account *account;	/* beside it */
 	uint64_t incarnation;
 	uint64_t rules_generation;		/* of the rules that the latest records went by */
 	uint32_t descriptions_size;		/* bytes of them that the file has */
@@ -74,7 +75,7 @@ bool tb_process_is_ours(void)
 void tb_process_discard(void)
 {
 	if (self.page)
-		tracebuf__add(&self.page->discarded, 1);
+		tracebuf__add(&self.account->discarded, 1);
 }
 
 static void fill_header(struct tracebuf_process *header)
@@ -113,7 +114,7 @@ static int write_descriptions(int fd, struct tb_descriptions now)
 static void evaluate(struct tracebuf_enable *record, unsigned int slot, const void *rules,
 		     const struct tb_control_rules *about, struct tb_descriptions now)
 {
-	const char *name = tb_descriptions_name(now, record->id);
+	const char *name = tb_descriptions_name(now, record->index);
 	uint16_t channels = name ? tb_rules_evaluate(rules, about->size, about->nr_channels, name) : 0;
 
 	record->channels[slot] = channels;
@@ -246,14 +247,16 @@ static void publish_counts(struct tracebuf_process *page, struct tb_descriptions
 static int fill_file(int fd, struct tb_unit *units, const char *hidden)
 {
 	struct tb_descriptions now = tb_descriptions_now();
+	static const struct tracebuf_process_account nothing;
 	struct tracebuf_process header = { 0 }, *page;
-	size_t page_size = getauxval(AT_PAGESZ);
+	size_t mapped = TRACEBUF_PROCESS_ACCOUNT_OFFSET + getauxval(AT_PAGESZ);
 	uint64_t enable_size = 0;
 	int result = tb_raw_truncate(fd, TRACEBUF_PROCESS_SIZE);
 
 	fill_header(&header);
 	self.descriptions_size = 0;
 	result = result ? result : tb_raw_pwrite(fd, &header, sizeof(header), 0);
+	result = result ? result : tb_raw_pwrite(fd, &nothing, sizeof(nothing), TRACEBUF_PROCESS_ACCOUNT_OFFSET);
 	result = result ? result : write_descriptions(fd, now);
 	for (struct tb_unit *unit = units; unit && !result; unit = unit->next) {
 		result = write_unit(fd, unit, now);
@@ -262,16 +265,17 @@ static int fill_file(int fd, struct tb_unit *units, const char *hidden)
 	}
 	if (result)
 		return result;
-	page = tb_raw_mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	page = tb_raw_mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (!page)
 		return -ENOMEM;
 	publish_counts(page, now, enable_size);
 	name_file(false, self.path);
 	result = tb_raw_rename(hidden, self.path);
 	if (result) {
-		munmap(page, page_size);
+		munmap(page, mapped);
 		return result;
 	}
+	self.account = (void *) ((char *) page + TRACEBUF_PROCESS_ACCOUNT_OFFSET);
 	self.page = page;
 	return 0;
 }
@@ -385,6 +389,6 @@ struct tracebuf_process *tb_process_map(void)
 void tb_process_end(bool nobody_else)
 {
 	/* What was lost for want of a ring is in no other file: the daemon must read it first. */
-	if (nobody_else && self.page && tb_process_is_ours() && !tracebuf__load(&self.page->discarded))
+	if (nobody_else && self.page && tb_process_is_ours() && !tracebuf__load(&self.account->discarded))
 		tb_raw_unlink(self.path);
 }

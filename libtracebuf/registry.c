@@ -39,7 +39,7 @@ static struct {
 } run_time;
 
 /* By id: the records of events that were described at run time. */
-static const struct tracebuf_enable *run_time_record[TRACEBUF_MAX_EVENTS];
+static const struct tracebuf_enable *run_time_record[TRACEBUF_MAX_EVENT_ID];
 
 static void before_fork(void)
 {
@@ -64,8 +64,14 @@ static size_t round_up(size_t size, size_t unit)
 	return (size + unit - 1) / unit * unit;
 }
 
-static void fill_record(struct tracebuf_enable *record, uint32_t id)
+static uint32_t id_of(uint32_t index)
 {
+	return tb_descriptions_at(tb_descriptions_now(), index)->id;
+}
+
+static void fill_record(struct tracebuf_enable *record, uint32_t index)
+{
+	uint32_t id = id_of(index);
 	bool wide = id >= TRACEBUF_ID_WIDE;
 
 	record->ring = TRACEBUF_RING_SEVERAL;
@@ -75,6 +81,7 @@ static void fill_record(struct tracebuf_enable *record, uint32_t id)
 	record->prefix_size = wide ? 2 : 0;
 	record->prefix_factor = wide ? 65536 : 1;
 	record->used = 1;
+	record->index = index;
 }
 
 /* Fills records (zeroed) for all events of [begin, end) whose page array is page. */
@@ -82,13 +89,13 @@ static void fill_records(struct tracebuf_enable *records, const struct tracebuf_
 			const struct tracebuf__event *end, const struct tracebuf_enable *page)
 {
 	for (const struct tracebuf__event *event = begin; event < end; event++) {
-		int id;
+		int index;
 
 		if (event->enable_page != page || event->abi_version != TRACEBUF_ABI_VERSION)
 			continue;
-		id = tb_descriptions_add(event->name, event->fields, event->nr_fields, event->loglevel);
-		if (id >= 0)
-			fill_record(&records[event->enable - page], id);
+		index = tb_descriptions_add(event->name, event->fields, event->nr_fields, event->loglevel);
+		if (index >= 0)
+			fill_record(&records[event->enable - page], index);
 	}
 }
 
@@ -243,25 +250,25 @@ static const struct tracebuf_enable *describe(const char *name, const struct tra
 					      uint32_t nr_fields, uint32_t loglevel, int *ret_error)
 {
 	const struct tracebuf_enable *record;
-	int id = tb_descriptions_add(name, fields, nr_fields, loglevel);
+	int index = tb_descriptions_add(name, fields, nr_fields, loglevel);
 
-	*ret_error = id < 0 ? id : 0;
-	if (id < 0)
+	*ret_error = index < 0 ? index : 0;
+	if (index < 0)
 		return NULL;
-	record = tb_registry_record(id);
+	record = tb_registry_record(id_of(index));
 	if (record)
 		return record;
 	if (!run_time.unit || run_time.nr == RUN_TIME_UNIT_SIZE / sizeof(*record))
 		*ret_error = start_run_time_unit();
 	if (*ret_error)
 		return NULL;
-	fill_record(&run_time.records[run_time.nr], id);
+	fill_record(&run_time.records[run_time.nr], index);
 	*ret_error = tb_process_update_record(units, run_time.unit, run_time.nr);
 	record = (const struct tracebuf_enable *) run_time.unit->address + run_time.nr;
 	run_time.nr++;
 	if (*ret_error)
 		return NULL;
-	tracebuf__store_release(&run_time_record[id], record);
+	tracebuf__store_release(&run_time_record[id_of(index)], record);
 	return record;
 }
 
@@ -284,7 +291,7 @@ const struct tracebuf_enable *tb_registry_describe(const char *name, const struc
 const struct tracebuf_enable *tb_registry_record(int id)
 {
 	/* Acquire: pairs with the release in describe(). */
-	return id >= 0 && id < TRACEBUF_MAX_EVENTS ? tracebuf__load_acquire(&run_time_record[id]) : NULL;
+	return id >= 0 && id < TRACEBUF_MAX_EVENT_ID ? tracebuf__load_acquire(&run_time_record[id]) : NULL;
 }
 
 void tb_registry_hold(void)

@@ -193,8 +193,6 @@ static void fill_header(struct tracebuf_ring *header, const struct tb_ring *ring
 	tb_superblock_fill(&header->sb, TRACEBUF_KIND_RING, TRACEBUF_RING_HEADER_SIZE,
 			   TRACEBUF_RING_DATA_OFFSET + ring->ring_size);
 	tb_superblock_seal(&header->sb);
-	header->producer.mask = ring->ring_size - 1;
-	header->producer.context_size = ring->context == TRACEBUF_CONTEXT_VTID ? 4 : 0;
 }
 
 static void fill_ring(struct tb_ring *ring, uint32_t row, uint32_t ring_set, const struct tb_control_slot *about)
@@ -221,22 +219,24 @@ static void fill_ring(struct tb_ring *ring, uint32_t row, uint32_t ring_set, con
 /* Maps the new file fd, filled with header, into ring. */
 static int map_file(struct tb_ring *ring, int fd, const struct tracebuf_ring *header)
 {
-	static const struct tracebuf_consumer consumer;
+	const struct tracebuf_producer producer = {
+		.mask = ring->ring_size - 1,
+		.context_size = ring->context == TRACEBUF_CONTEXT_VTID ? 4 : 0,
+	};
 	size_t size = TRACEBUF_RING_DATA_OFFSET + ring->ring_size;
 	int result = tb_raw_truncate(fd, size);
 
 	result = result ? result : tb_raw_pwrite(fd, header, sizeof(*header), 0);
-	result = result ? result : tb_raw_pwrite(fd, &consumer, sizeof(consumer), TRACEBUF_RING_CONSUMER_OFFSET);
+	result = result ? result : tb_raw_pwrite(fd, &producer, sizeof(producer), TRACEBUF_RING_PRODUCER_OFFSET);
 	if (result)
 		return result;
 	ring->map = tb_raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (!ring->map)
 		return -ENOMEM;
 	madvise(ring->map, size, MADV_DONTFORK);
-	mprotect((char *) ring->map + TRACEBUF_RING_CONSUMER_OFFSET,
-		 TRACEBUF_RING_DATA_OFFSET - TRACEBUF_RING_CONSUMER_OFFSET, PROT_READ);
-	ring->producer = &ring->map->producer;
-	ring->consumer = (void *) ((char *) ring->map + TRACEBUF_RING_CONSUMER_OFFSET);
+	mprotect(ring->map, TRACEBUF_RING_PRODUCER_OFFSET, PROT_READ);
+	ring->producer = (void *) ((char *) ring->map + TRACEBUF_RING_PRODUCER_OFFSET);
+	ring->consumer = &ring->map->consumer;
 	ring->data = (char *) ring->map + TRACEBUF_RING_DATA_OFFSET;
 	ring->nr_descriptions = header->nr_descriptions;
 	return 0;
@@ -358,7 +358,7 @@ int tb_ring_pin_existing(uint32_t row, uint32_t ring_set, struct tb_ring **ret_r
 	return 0;
 }
 
-int tb_ring_pin(uint32_t row, uint32_t ring_set, uint32_t id, struct tb_ring **ret_ring)
+int tb_ring_pin(uint32_t row, uint32_t ring_set, uint32_t index, struct tb_ring **ret_ring)
 {
 	struct tb_ring **entry = tb_table_ring(row, ring_set), *ring;
 	int result = 0;
@@ -374,7 +374,7 @@ int tb_ring_pin(uint32_t row, uint32_t ring_set, uint32_t id, struct tb_ring **r
 		}
 		if (tb_ring_pin_existing(row, ring_set, &ring))
 			continue;
-		if (tb_control_is_current(ring->slot, ring->generation) && id < ring->nr_descriptions) {
+		if (tb_control_is_current(ring->slot, ring->generation) && index < ring->nr_descriptions) {
 			*ret_ring = ring;
 			return 0;
 		}

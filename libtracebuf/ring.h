@@ -30,11 +30,11 @@ struct tb_ring {
 };
 
 /*
- * The ring of a row and ring set, able to hold event id, made if it is not there; pinned until tb_ring_unpin().
+ * The ring of a row and ring set, able to hold the event of the index-th description, made if it is not there; pinned until tb_ring_unpin().
  * 0 or -EBUSY (being made by another thread or by what this handler interrupted), -ESTALE (no such trace any more),
  * -ENOSPC and what else making files says. Any context; does not block.
  */
-int tb_ring_pin(uint32_t row, uint32_t ring_set, uint32_t id, struct tb_ring **ret_ring);
+int tb_ring_pin(uint32_t row, uint32_t ring_set, uint32_t index, struct tb_ring **ret_ring);
 int tb_ring_pin_existing(uint32_t row, uint32_t ring_set, struct tb_ring **ret_ring);	/* else -ENOENT */
 void tb_ring_unpin(struct tb_ring *ring);
 

@@ -438,7 +438,7 @@ static int write_by_sequence(uint32_t ring_set, const struct event *event)
 
 		if (cpu < 0)
 			break;
-		result = tb_ring_pin(cpu, ring_set, event->enable->id, &ring);
+		result = tb_ring_pin(cpu, ring_set, event->enable->index, &ring);
 		if (result)
 			break;
 		if (ring->locked)
@@ -469,7 +469,7 @@ static int write_by_lock(uint32_t ring_set, const struct event *event, uint32_t 
 	for (uint32_t i = 0; i < nr && (result == -EBUSY || result == -EAGAIN); i++) {
 		struct tb_ring *ring;
 
-		result = tb_ring_pin(base + (first + i) % nr, ring_set, event->enable->id, &ring);
+		result = tb_ring_pin(base + (first + i) % nr, ring_set, event->enable->index, &ring);
 		if (result)
 			continue;
 		result = ring->locked ? write_locked_ring(ring, event) : -EBUSY;

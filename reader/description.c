@@ -152,7 +152,7 @@ static int make_room(struct tb_events *events, uint32_t nr)
 
 int tb_events_add(struct tb_events *events, struct tb_event_class *class)
 {
-	if (class->id >= TRACEBUF_MAX_EVENTS)
+	if (class->id >= TRACEBUF_MAX_EVENT_ID)
 		return -E2BIG;
 	if (tb_events_find(events, class->id))
 		return -EEXIST;
@@ -215,7 +215,7 @@ static bool crc_is_right(const uint8_t *record, const struct tracebuf_descriptio
 	return tb_crc32c(crc, record + sizeof(copy), description->size - sizeof(copy)) == description->crc;
 }
 
-static int parse_record(const uint8_t *record, uint32_t id, struct tb_event_class **ret_class)
+static int parse_record(const uint8_t *record, struct tb_event_class **ret_class)
 {
 	struct tb_field fields[TRACEBUF_MAX_FIELDS];
 	struct tracebuf_description description;
@@ -225,7 +225,7 @@ static int parse_record(const uint8_t *record, uint32_t id, struct tb_event_clas
 
 	memcpy(&description, record, sizeof(description));
 	room = description.size - sizeof(description);
-	if (description.id != id || description.nr_fields > TRACEBUF_MAX_FIELDS ||
+	if (description.nr_fields > TRACEBUF_MAX_FIELDS ||
 	    !crc_is_right(record, &description) || room < description.nr_fields * sizeof(*raw))
 		return -EBADMSG;
 	room -= description.nr_fields * sizeof(*raw);
@@ -241,7 +241,7 @@ static int parse_record(const uint8_t *record, uint32_t id, struct tb_event_clas
 		text += raw[i].name_size;
 		room -= raw[i].name_size;
 	}
-	return tb_event_class_make(id, description.loglevel, name, fields, description.nr_fields, ret_class);
+	return tb_event_class_make(description.id, description.loglevel, name, fields, description.nr_fields, ret_class);
 }
 
 int tb_descriptions_parse(const void *descriptions, size_t size, uint32_t nr, struct tb_events *ret_events)
@@ -254,7 +254,7 @@ int tb_descriptions_parse(const void *descriptions, size_t size, uint32_t nr, st
 	for (uint32_t i = 0; i < nr && !err; i++) {
 		size_t one = record_size(record, size);
 
-		err = one ? parse_record(record, i, &class) : -EBADMSG;
+		err = one ? parse_record(record, &class) : -EBADMSG;
 		if (err)
 			break;
 		err = tb_events_add(&events, class);
@@ -267,5 +267,5 @@ int tb_descriptions_parse(const void *descriptions, size_t size, uint32_t nr, st
 		tb_events_free(&events);
 	else
 		*ret_events = events;
-	return err == -E2BIG ? -EBADMSG : err;
+	return err == -E2BIG || err == -EEXIST ? -EBADMSG : err;
 }

@@ -64,7 +64,7 @@ static inline const struct tb_event_class *tb_events_find(const struct tb_events
 int tb_descriptions_size(const void *descriptions, size_t size, uint32_t nr, size_t *ret_size);
 
 /*
- * Parses the first nr description records, whose ids must be 0, 1, 2 ..., into *ret_events (tb_events_free() it).
+ * Parses the first nr description records, no two of one id, into *ret_events (tb_events_free() it).
  * descriptions: a private copy of size bytes, which nobody else writes. 0, -EBADMSG (crc, bounds, names: nothing is
  * kept), -ENOMEM. Any thread.
  */

@@ -490,7 +490,7 @@ static void add_event(struct parser *parser, const char *name, uint64_t id, uint
 			return;
 		}
 	}
-	if (!stream_class || id >= TRACEBUF_MAX_EVENTS) {
+	if (!stream_class || id >= TRACEBUF_MAX_EVENT_ID) {
 		tb_lexer_fail(&parser->lexer, "event \"%.64s\" belongs to no stream", name);
 		return;
 	}

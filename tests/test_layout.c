@@ -44,10 +44,10 @@ static void sizes(void)
 		{ "enable", sizeof(struct tracebuf_enable), 64 },
 		{ "process", sizeof(struct tracebuf_process), 520 },
 		{ "process.nr_descriptions", offsetof(struct tracebuf_process, nr_descriptions), 456 },
-		{ "process.discarded", offsetof(struct tracebuf_process, discarded), 480 },
+		{ "process account", TRACEBUF_PROCESS_ACCOUNT_OFFSET, 65536 },
 		{ "ring.pid", offsetof(struct tracebuf_ring, pid), 112 },
 		{ "ring.config", offsetof(struct tracebuf_ring, config), 144 },
-		{ "ring.producer", offsetof(struct tracebuf_ring, producer), 448 },
+		{ "ring.consumer", TRACEBUF_RING_CONSUMER_OFFSET, 448 },
 		{ "producer", sizeof(struct tracebuf_producer), 128 },
 		{ "producer.limit", offsetof(struct tracebuf_producer, limit), 24 },
 		{ "producer.discarded", offsetof(struct tracebuf_producer, discarded), 64 },
@@ -56,9 +56,10 @@ static void sizes(void)
 		{ "packet.timestamp_begin", offsetof(struct tracebuf_packet, timestamp_begin), 64 },
 		{ "packet.events_discarded", offsetof(struct tracebuf_packet, events_discarded), 104 },
 		{ "packet.cpu_id", offsetof(struct tracebuf_packet, cpu_id), 112 },
-		{ "descriptions", TRACEBUF_DESCRIPTIONS_OFFSET, 65536 },
-		{ "enable records", TRACEBUF_ENABLE_OFFSET, 65536 + (8 << 20) },
-		{ "consumer page", TRACEBUF_RING_CONSUMER_OFFSET, 65536 },
+		{ "descriptions", TRACEBUF_DESCRIPTIONS_OFFSET, 131072 },
+		{ "enable records", TRACEBUF_ENABLE_OFFSET, 131072 + (8 << 20) },
+		{ "statedump", TRACEBUF_STATEDUMP_OFFSET, 131072 + (16 << 20) },
+		{ "producer page", TRACEBUF_RING_PRODUCER_OFFSET, 65536 },
 		{ "data", TRACEBUF_RING_DATA_OFFSET, 131072 },
 		{ "slots", TRACEBUF_NR_SLOTS, 16 },
 	};
@@ -133,7 +134,7 @@ static void check_process(const char *rundir, pid_t pid)
 
 	snprintf(procs, sizeof(procs), "%s/procs", rundir);
 	CU_ASSERT_FATAL(find_file(procs, pid, path, sizeof(path)));
-	if (!read_at(path, 0, header, sizeof(header)) || !read_at(path, 65536, description, sizeof(description)))
+	if (!read_at(path, 0, header, sizeof(header)) || !read_at(path, 131072, description, sizeof(description)))
 		return;
 	check_header(header, 2, 456);
 	TB_ASSERT_EQUAL(get(header + 64, 4), pid);
@@ -150,20 +151,21 @@ static void check_process(const char *rundir, pid_t pid)
 /* Three events: u32 with id 0 in the low 5 bits, s32 thread, u64 payload; behind a packet head of 136 bytes. */
 static void check_ring(const char *rundir, pid_t pid)
 {
-	uint8_t header[576], packet[136 + NR_EVENTS * 16];
+	uint8_t header[512], producer[128], packet[136 + NR_EVENTS * 16];
 	char path[512], rings[128];
 	uint32_t time = 0;
 	unsigned int i;
 
 	snprintf(rings, sizeof(rings), "%s/rings", rundir);
 	CU_ASSERT_FATAL(find_file(rings, pid, path, sizeof(path)));
-	if (!read_at(path, 0, header, sizeof(header)) || !read_at(path, 131072, packet, sizeof(packet)))
+	if (!read_at(path, 0, header, sizeof(header)) || !read_at(path, 65536, producer, sizeof(producer)) ||
+	    !read_at(path, 131072, packet, sizeof(packet)))
 		return;
 	check_header(header, 3, 448);
 	TB_ASSERT_EQUAL(get(header + 32, 8), 131072 + 2 * 4096);
 	TB_ASSERT_EQUAL(get(header + 112, 4), pid);
-	TB_ASSERT_EQUAL(get(header + 448, 8), 136 + NR_EVENTS * 16);
-	TB_ASSERT_EQUAL(get(header + 456, 4), NR_EVENTS);
+	TB_ASSERT_EQUAL(get(producer, 8), 136 + NR_EVENTS * 16);
+	TB_ASSERT_EQUAL(get(producer + 8, 4), NR_EVENTS);
 	TB_ASSERT_EQUAL(get(packet, 4), 0xc1fc1fc1);
 	CU_ASSERT(memcmp(packet + 4, header + 64, 16) == 0);
 	TB_ASSERT_EQUAL(get(packet + 24, 8), get(header + 88, 8));

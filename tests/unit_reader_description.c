@@ -176,10 +176,10 @@ static void test_table(void)
 	struct tb_events events = { 0 };
 	struct tb_event_class *class;
 
-	for (uint32_t id = 0; id < TRACEBUF_MAX_EVENTS + 1; id += 1024) {
+	for (uint32_t id = 0; id < TRACEBUF_MAX_EVENT_ID + 1; id += 1024) {
 		TB_ASSERT_EQUAL(tb_event_class_make(id, 13, "p:e", NULL, 0, &class), 0);
 		if (tb_events_add(&events, class)) {
-			TB_ASSERT_EQUAL(id, TRACEBUF_MAX_EVENTS);
+			TB_ASSERT_EQUAL(id, TRACEBUF_MAX_EVENT_ID);
 			free(class);
 		}
 	}

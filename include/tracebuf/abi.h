@@ -16,10 +16,12 @@
 
 #ifdef __KERNEL__
 #include <linux/build_bug.h>
+#include <linux/ioctl.h>
 #include <linux/stddef.h>
 #include <linux/types.h>
 #define TRACEBUF__ASSERT(cond) static_assert(cond)
 #else
+#include <linux/ioctl.h>
 #include <linux/types.h>
 #include <stddef.h>
 #ifdef __cplusplus
@@ -70,12 +72,19 @@ struct tracebuf_superblock {
 	__u32 header_crc;		/* CRC32C over them with this word 0 */
 	__u64 total_size;		/* bytes of the whole file */
 	__u64 physical_address;		/* of this page; 0 in a tmpfs home */
-	__u64 page_list;		/* physical address of the first page of the list of pages; 0 in a tmpfs home */
+	__u64 page_list;		/* physical address of the root of the page list; 0 in a tmpfs home */
 	__u32 page_size;		/* of the kernel that owns the pages */
-	__u32 reserved;
+	__u32 page_list_levels;		/* 0 in a tmpfs home */
 };
 TRACEBUF__SIZE(tracebuf_superblock, 64);
 TRACEBUF__LAYOUT(tracebuf_superblock, header_crc, 28);
+
+/*
+ * Page list: where the pages of a file in the kernel home are, a tree. A node is one page of page_size / 8 __u64, each
+ * the physical address of a page, or 0 for none. On the last level these are the file's pages in the order of their
+ * offsets, on the levels above nodes. W: the kernel, a word as its page is there. R: recovery. No process maps nodes.
+ */
+#define TRACEBUF_MAX_PAGE_LIST_LEVELS 4
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Control: the file "control" of a run directory.
@@ -194,13 +203,13 @@ TRACEBUF__SIZE(tracebuf_field, 4);
 
 /*
  * Description of one event: this struct, nr_fields tracebuf_field, then the names, each NUL-terminated:
- * "provider:event" (name_size bytes with the NUL), then each field's. Records follow one another in the order of their
- * ids, from TRACEBUF_DESCRIPTIONS_OFFSET on, 8-byte aligned. W: the process, appends only. R: daemon, recovery.
+ * "provider:event" (name_size bytes with the NUL), then each field's. Records follow one another from
+ * TRACEBUF_DESCRIPTIONS_OFFSET on, 8-byte aligned. W: the process or the kernel, appends only. R: daemon, recovery.
  */
 struct tracebuf_description {
 	__u32 size;			/* of the whole record, a multiple of 8 */
 	__u32 crc;			/* CRC32C over size bytes with this word 0 */
-	__u32 id;			/* 0, 1, 2 ... in a process (tmpfs home) */
+	__u32 id;			/* tmpfs home: 0, 1, 2 ... in a process; kernel home: the same for all processes */
 	__u16 nr_fields;
 	__u16 name_size;
 	__u8 loglevel;			/* as LTTng-UST's, 0 EMERG ... 14 DEBUG; 13 unless told */
@@ -210,6 +219,7 @@ TRACEBUF__SIZE(tracebuf_description, 24);
 
 #define TRACEBUF_MAX_FIELDS 64
 #define TRACEBUF_MAX_EVENTS 16384	/* of one process */
+#define TRACEBUF_MAX_EVENT_ID 65536	/* ids are below this */
 #define TRACEBUF_MAX_DESCRIPTION_SIZE 32768
 
 /*
@@ -227,18 +237,22 @@ struct tracebuf_enable {
 	__u16 prefix_size;		/* bytes of it: 2 or 0 */
 	__u32 prefix_factor;		/* 1 << (8 * prefix_size): moves the context behind it */
 	__u32 used;			/* 1: this record belongs to an event */
-	__u64 reserved;
+	__u32 index;			/* of the event's description in the process file, 0, 1, 2 ... */
+	__u32 reserved;
 	__u16 channels[TRACEBUF_NR_SLOTS];	/* per slot, a bit for each channel that records it */
 };
 TRACEBUF__SIZE(tracebuf_enable, 64);
 TRACEBUF__LAYOUT(tracebuf_enable, channels, 32);
 
 /* Offsets in a process file: multiples of every page size that Linux has. */
-#define TRACEBUF_DESCRIPTIONS_OFFSET 65536
+#define TRACEBUF_PROCESS_ACCOUNT_OFFSET 65536
+#define TRACEBUF_DESCRIPTIONS_OFFSET 131072
 #define TRACEBUF_DESCRIPTIONS_SIZE (8u << 20)
 #define TRACEBUF_ENABLE_OFFSET (TRACEBUF_DESCRIPTIONS_OFFSET + TRACEBUF_DESCRIPTIONS_SIZE)
 #define TRACEBUF_ENABLE_SIZE (8u << 20)
-#define TRACEBUF_PROCESS_SIZE (TRACEBUF_ENABLE_OFFSET + TRACEBUF_ENABLE_SIZE)
+#define TRACEBUF_STATEDUMP_OFFSET (TRACEBUF_ENABLE_OFFSET + TRACEBUF_ENABLE_SIZE)
+#define TRACEBUF_STATEDUMP_SIZE (2u << 20)
+#define TRACEBUF_PROCESS_SIZE (TRACEBUF_STATEDUMP_OFFSET + TRACEBUF_STATEDUMP_SIZE)
 
 enum tracebuf_writer {
 	TRACEBUF_WRITER_RSEQ = 1,
@@ -257,15 +271,13 @@ struct tracebuf_process {
 	char procname[TRACEBUF_PROCNAME_SIZE];
 	char executable[256];		/* path, cut if longer */
 	__u64 reserved[11];
-	/* W: the process, release, after what it counts. R: daemon, acquire. */
+	/* W: the process or the kernel, release, after what it counts. R: daemon, acquire. */
 	__u32 nr_descriptions;
 	__u32 descriptions_size;	/* bytes of them */
 	__u32 enable_size;		/* bytes of the enable area in use, a multiple of the page size */
 	__u32 reserved2;
-	__u64 rules_generation;		/* control.rules_generation by which the process set its enable records; 0 none */
-	/* W: the process, atomic add: events that found no ring and could not make one. R: daemon, relaxed. */
-	__u64 discarded;
-	__u64 reserved3[4];
+	__u64 rules_generation;		/* control.rules_generation by which the enable records were set last; 0 none */
+	__u64 reserved3[5];
 };
 TRACEBUF__LAYOUT(tracebuf_process, pid, 64);
 TRACEBUF__LAYOUT(tracebuf_process, executable, 112);
@@ -273,12 +285,20 @@ TRACEBUF__LAYOUT(tracebuf_process, nr_descriptions, 456);
 TRACEBUF__SIZE(tracebuf_process, 520);
 #define TRACEBUF_PROCESS_HEADER_SIZE 456
 
+/* The page of a process file that the process itself counts in. */
+struct tracebuf_process_account {
+	/* W: the process, atomic add: events that found no ring and could not make one. R: daemon, relaxed. */
+	__u64 discarded;
+	__u64 reserved[7];
+};
+TRACEBUF__SIZE(tracebuf_process_account, 64);
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Ring: files "rings/<generation>/<pid>-<incarnation>-<channel>-<cpu>-<instance>".
  */
 
 /*
- * The words that only the ring's process writes, on its hot line. position alone makes data valid:
+ * The words that only the ring's process writes, in a page of their own, on its hot line. position alone makes data valid:
  *   everything in the ring before position is complete, nothing at or behind it is valid.
  * position counts bytes ever committed. position / subbuf_size is the sequence number of the current sub-buffer;
  * position % subbuf_size == 0 means that it has been entered and has no packet header yet. Entering comes before the
@@ -315,8 +335,18 @@ TRACEBUF__LAYOUT(tracebuf_producer, discarded, 64);
 
 #define TRACEBUF_WINDOW_BITS 27
 
+/* What the consumer tells. W: daemon or kernel, release. R: process, acquire, when it enters a sub-buffer. */
+struct tracebuf_consumer {
+	__u64 consumed;			/* sub-buffers whose storage may be reused: sequence numbers below this */
+	__u32 wake;			/* futex: grows whenever consumed does */
+	__u32 reserved0;
+	__u64 reserved[6];
+};
+TRACEBUF__SIZE(tracebuf_consumer, 64);
+
+/* The first page of a ring: the process can only read it once it is published. */
 struct tracebuf_ring {
-	/* W: the process, once, before publication (header_crc covers it). R: all. */
+	/* W: the process or the kernel, once, before publication (header_crc covers it). R: all. */
 	struct tracebuf_superblock sb;
 	__u8 uuid[16];			/* the trace's */
 	__u64 generation;		/* the trace's */
@@ -328,21 +358,25 @@ struct tracebuf_ring {
 	__u32 slot;
 	__u32 channel;
 	__u32 instance;			/* 0, 1 ...: rings of the same process, channel and CPU, one after another */
-	__u32 nr_descriptions;		/* ids below this may occur in the ring */
+	__u32 nr_descriptions;		/* the first so many descriptions of the process: their events may occur */
 	__u32 clock;			/* enum tracebuf_clock */
 	__u32 writer;			/* enum tracebuf_writer */
 	struct tracebuf_channel config;	/* as it was when the ring was made */
 	char procname[TRACEBUF_PROCNAME_SIZE];
 	__u64 reserved[21];
-	struct tracebuf_producer producer;
+	struct tracebuf_consumer consumer;
 };
 TRACEBUF__LAYOUT(tracebuf_ring, uuid, 64);
 TRACEBUF__LAYOUT(tracebuf_ring, pid, 112);
 TRACEBUF__LAYOUT(tracebuf_ring, config, 144);
 TRACEBUF__LAYOUT(tracebuf_ring, procname, 264);
-TRACEBUF__LAYOUT(tracebuf_ring, producer, 448);
+TRACEBUF__LAYOUT(tracebuf_ring, consumer, 448);
 #define TRACEBUF_RING_HEADER_SIZE 448
-#define TRACEBUF_RING_PRODUCER_OFFSET 448
+#define TRACEBUF_RING_CONSUMER_OFFSET 448
+
+/* Offsets in a ring: multiples of every page size that Linux has. */
+#define TRACEBUF_RING_PRODUCER_OFFSET 65536
+#define TRACEBUF_RING_DATA_OFFSET 131072
 
 /*
  * A stream class is named by what its streams may contain: FNV-1a (64 bit) over the bytes of the first
@@ -351,19 +385,6 @@ TRACEBUF__LAYOUT(tracebuf_ring, producer, 448);
 #define TRACEBUF_STREAM_ID_BASIS 0xcbf29ce484222325ull
 #define TRACEBUF_STREAM_ID_PRIME 0x100000001b3ull
 #define TRACEBUF_STREAM_ID_MASK 0xffffffffffffull
-
-/* The consumer's own page of a ring. W: daemon, release. R: process, acquire, when it enters a sub-buffer. */
-struct tracebuf_consumer {
-	__u64 consumed;			/* sub-buffers whose storage may be reused: sequence numbers below this */
-	__u32 wake;			/* futex: grows whenever consumed does */
-	__u32 reserved0;
-	__u64 reserved[6];
-};
-TRACEBUF__SIZE(tracebuf_consumer, 64);
-
-/* Offsets in a ring: multiples of every page size that Linux has. */
-#define TRACEBUF_RING_CONSUMER_OFFSET 65536
-#define TRACEBUF_RING_DATA_OFFSET 131072
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Packet: the head of each sub-buffer, CTF 1.8 packet.header and packet.context. Its end is where events begin.
@@ -410,5 +431,259 @@ TRACEBUF__LAYOUT(tracebuf_packet, cpu_id, 112);
 #define TRACEBUF_EVENT_HEADER_MAX_SIZE 13
 /* Bytes at a sub-buffer's end that stay unused: the fast path stores whole 8-byte words. */
 #define TRACEBUF_SUBBUF_SLACK 16
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Statedump: what the kernel saw of a process at one time, at TRACEBUF_STATEDUMP_OFFSET of the process file. Kernel home
+ * only. W: the kernel, sequence odd while it writes. R: daemon, recovery: use a copy only if sequence was even and is
+ * unchanged, and crc is right.
+ */
+struct tracebuf_statedump {
+	__u32 sequence;
+	__u32 size;			/* bytes of the records that follow this struct */
+	__u32 crc;			/* CRC32C over them */
+	__u32 nr_left_out;		/* records that found no room */
+	__u64 time_ns;			/* CLOCK_MONOTONIC */
+	__u64 generation;		/* of the trace that asked for it; 0: none did */
+	__u64 reserved[4];
+};
+TRACEBUF__SIZE(tracebuf_statedump, 64);
+
+enum tracebuf_state_kind {
+	TRACEBUF_STATE_EXECUTABLE = 1,	/* path only */
+	TRACEBUF_STATE_THREAD = 2,	/* tid; path is the thread's name */
+	TRACEBUF_STATE_MAP = 3,		/* one memory map that has a file */
+};
+enum tracebuf_state_flags {
+	TRACEBUF_STATE_READ = 1,
+	TRACEBUF_STATE_WRITE = 2,
+	TRACEBUF_STATE_EXEC = 4,
+	TRACEBUF_STATE_SHARED = 8,
+};
+
+/* A record, a multiple of 8 bytes; the path goes on past the struct, NUL-terminated. */
+struct tracebuf_state {
+	__u16 size;
+	__u8 kind;			/* enum tracebuf_state_kind */
+	__u8 build_id_size;		/* 0: not known */
+	__u32 flags;			/* enum tracebuf_state_flags */
+	__s32 tid;
+	__u32 reserved;
+	__u64 start, end;		/* addresses */
+	__u64 offset;			/* of start in the file, bytes */
+	__u8 build_id[20];
+	char path[4];
+};
+TRACEBUF__SIZE(tracebuf_state, 64);
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Device: /dev/tracebuf, made by the kernel module. Every argument is a struct that begins with its size: longer than
+ * the kernel knows and not zero behind is -E2BIG, shorter is filled up with zeroes. Reserved words that are not zero
+ * are -EINVAL, unknown numbers -ENOTTY. Words marked (out) are written on success only.
+ *
+ * An open file is fresh until REGISTER, SELF, RING or OPEN binds it to an object, for good (-EBUSY afterwards). Mappings
+ * are MAP_SHARED, of whole pages, and outlive the descriptor. Offsets are those of the files above.
+ *   fresh		control file, TRACEBUF_RULES_OFFSET bytes, read-only
+ *   own process	read-only but for the account page
+ *   own ring		[0, TRACEBUF_RING_PRODUCER_OFFSET) read-only, the rest read-write
+ *   to read		read-only; read(2) and pread(2) too
+ * What may be read only is refused with PROT_WRITE (-EACCES), then and later. Pages behind
+ * TRACEBUF_RING_DATA_OFFSET are allocated by the first write to them, zeroed; until then they read as zeroes.
+ */
+#define TRACEBUF_DEVICE "/dev/tracebuf"
+#define TRACEBUF_IOC_MAGIC 0xb7
+
+/* Fresh: this address space becomes a traced process. -EEXIST: it is one. -ENOSPC, -EMFILE: a limit. */
+#define TRACEBUF_IOC_REGISTER _IO(TRACEBUF_IOC_MAGIC, 1)
+struct tracebuf_ioc_register {
+	__u32 size;
+	__u32 writer;			/* enum tracebuf_writer */
+	__u64 domain;			/* address of a text: traces of the same domain see the process; see rundir.h */
+	__u32 domain_size;		/* bytes, without a NUL; at most TRACEBUF_MAX_DOMAIN_SIZE */
+	__s32 pid;			/* (out) in the initial pid namespace */
+	__u64 incarnation;		/* (out) */
+	char procname[TRACEBUF_PROCNAME_SIZE];	/* (out) */
+};
+TRACEBUF__SIZE(tracebuf_ioc_register, 48);
+#define TRACEBUF_MAX_DOMAIN_SIZE 128
+
+/* Fresh: bound to the process that this address space is already. -ESRCH: it is none. No argument (0). */
+#define TRACEBUF_IOC_SELF _IO(TRACEBUF_IOC_MAGIC, 2)
+
+/*
+ * Own process: adds descriptions that it does not have yet, whose id and crc are 0, and returns them with both. -EINVAL:
+ * not descriptions. -ENOSPC: too many. All or none are added.
+ */
+#define TRACEBUF_IOC_DESCRIBE _IO(TRACEBUF_IOC_MAGIC, 3)
+struct tracebuf_ioc_describe {
+	__u32 size;
+	__u32 nr;			/* 1 ... TRACEBUF_MAX_EVENTS */
+	__u64 descriptions;		/* address; written back */
+	__u32 descriptions_size;	/* bytes */
+	__u32 nr_descriptions;		/* (out) of the process, now */
+};
+TRACEBUF__SIZE(tracebuf_ioc_describe, 24);
+
+/*
+ * Own process: stores enable records at offset of the enable area. Of each only used and index are taken (used 0 clears
+ * it); the kernel sets the other words by the description, and enables it as the rules say. -EINVAL: offset or size not
+ * a multiple of a record's, or an index that is not described. -ENOSPC: past the area.
+ */
+#define TRACEBUF_IOC_ENABLE _IO(TRACEBUF_IOC_MAGIC, 4)
+struct tracebuf_ioc_enable {
+	__u32 size;
+	__u32 records_size;		/* bytes */
+	__u64 records;			/* address */
+	__u32 offset;			/* bytes */
+	__u32 reserved;
+};
+TRACEBUF__SIZE(tracebuf_ioc_enable, 24);
+
+/*
+ * Fresh: makes a ring of this process and binds the file to it. -ESRCH: not registered. -ESTALE: the slot holds no
+ * trace of this generation. -EPERM: the trace does not apply to this process. -ENOSPC: a limit. -EINVAL.
+ */
+#define TRACEBUF_IOC_RING _IO(TRACEBUF_IOC_MAGIC, 5)
+struct tracebuf_ioc_ring {
+	__u32 size;
+	__u32 ring_set;			/* TRACEBUF_RING_SET() */
+	__u64 generation;
+	__u32 cpu;
+	__u32 writer;			/* enum tracebuf_writer */
+	__u64 total_size;		/* (out) bytes of the ring file */
+	__u32 instance;			/* (out) unique in the process: names the ring in SWITCH and WAIT */
+	__u32 nr_descriptions;		/* (out) */
+};
+TRACEBUF__SIZE(tracebuf_ioc_ring, 40);
+
+/* Fresh: the process has left a sub-buffer of this ring, or finds no room in it: the consumer is told. -ESRCH. */
+#define TRACEBUF_IOC_SWITCH _IO(TRACEBUF_IOC_MAGIC, 6)
+struct tracebuf_ioc_switch {
+	__u32 size;
+	__u32 instance;
+};
+TRACEBUF__SIZE(tracebuf_ioc_switch, 8);
+
+/* Fresh: waits until consumed + nr_subbufs > seq. -ETIMEDOUT, -EINTR, -EPIPE (nobody consumes), -ESRCH. */
+#define TRACEBUF_IOC_WAIT _IO(TRACEBUF_IOC_MAGIC, 7)
+struct tracebuf_ioc_wait {
+	__u32 size;
+	__u32 instance;
+	__u64 seq;
+	__u32 timeout_ms;
+	__u32 reserved;
+};
+TRACEBUF__SIZE(tracebuf_ioc_wait, 24);
+
+/*
+ * Fresh: bound to a process file or ring, to read. The caller must own the trace (ring), be of the process's user, or
+ * have CAP_SYS_ADMIN in the user namespace of either. -ENOENT: there is none; -EACCES.
+ */
+#define TRACEBUF_IOC_OPEN _IO(TRACEBUF_IOC_MAGIC, 8)
+struct tracebuf_ioc_open {
+	__u32 size;
+	__u32 kind;			/* TRACEBUF_KIND_PROCESS or TRACEBUF_KIND_RING */
+	__u64 generation;		/* of the trace, for a ring; else 0 */
+	char name[96];			/* "<pid>-<incarnation hex>", a ring "...-<channel>-<cpu>-<instance>" */
+};
+TRACEBUF__SIZE(tracebuf_ioc_open, 112);
+
+/*
+ * The following are for files opened to read a ring, by OPEN or in debugfs. poll(2) says POLLIN while GET would succeed,
+ * and POLLHUP once no process has the ring.
+ *
+ * The oldest sub-buffer that is finished and not consumed (discard, block); -EAGAIN: none is; flags are set even so.
+ */
+#define TRACEBUF_IOC_GET _IO(TRACEBUF_IOC_MAGIC, 9)
+#define TRACEBUF_RING_IS_COMPLETE 1	/* no process maps it for writing any more */
+struct tracebuf_ioc_get {
+	__u32 size;
+	__u32 flags;			/* (out) TRACEBUF_RING_IS_COMPLETE or 0 */
+	__u64 seq;			/* (out) its sequence number */
+	__u64 offset;			/* (out) bytes, in the ring file */
+	__u64 position;			/* (out) the ring's */
+};
+TRACEBUF__SIZE(tracebuf_ioc_get, 32);
+
+/* The storage of sub-buffers below consumed may be reused. -EINVAL: it would go back, or past position. */
+#define TRACEBUF_IOC_PUT _IO(TRACEBUF_IOC_MAGIC, 10)
+struct tracebuf_ioc_put {
+	__u32 size;
+	__u32 reserved;
+	__u64 consumed;
+};
+TRACEBUF__SIZE(tracebuf_ioc_put, 16);
+
+/* The reader has all that it wants: the ring goes as soon as no process has it. No argument (0). */
+#define TRACEBUF_IOC_RELEASE _IO(TRACEBUF_IOC_MAGIC, 11)
+
+/* ------------------------------------------------------------------------------------------------------------------
+ * Generic netlink: the family by which traces are controlled, in the kernel home. A trace belongs to the user who made
+ * it. Who has CAP_SYS_ADMIN in its user namespace makes traces of all processes in that namespace and below; others, of
+ * their own processes. Only its user, or who has CAP_SYS_ADMIN over that user's namespace, may change a trace (-EPERM).
+ */
+#define TRACEBUF_GENL_NAME "tracebuf"
+#define TRACEBUF_GENL_VERSION 1
+#define TRACEBUF_GENL_GROUP "events"	/* multicast group of the notifications */
+
+enum tracebuf_cmd {
+	TRACEBUF_CMD_UNSPEC,
+	/* NAME, UUID, CLOCK, FREQUENCY, RSEQ_WORKS; DOMAIN if not "" -> GENERATION, SLOT, DIRECTORY.
+	   -EUSERS: all slots are taken; -EAGAIN: the free ones are in quarantine; -EBUSY: others use another clock. */
+	TRACEBUF_CMD_TRACE_CREATE,
+	TRACEBUF_CMD_TRACE_ADOPT,	/* GENERATION: the caller is its daemon from now on */
+	TRACEBUF_CMD_CHANNEL_SET,	/* GENERATION, CHANNEL, CHANNEL_CONFIG; the next number, or (not active) an old one */
+	TRACEBUF_CMD_RULES_SET,		/* GENERATION, RULE any number of times: replaces all */
+	TRACEBUF_CMD_TRACE_START,	/* GENERATION */
+	TRACEBUF_CMD_TRACE_STOP,	/* GENERATION */
+	TRACEBUF_CMD_TRACE_DESTROY,	/* GENERATION: with its rings, drained or not */
+	TRACEBUF_CMD_TRACE_SHOW,	/* GENERATION: all its rings have their files when this returns */
+	TRACEBUF_CMD_STATEDUMP,		/* GENERATION: of all its processes, done when this returns */
+	/* Dumps: one message for each that the caller may see. */
+	TRACEBUF_CMD_TRACE_GET,		/* GENERATION, SLOT, NAME, UUID, DIRECTORY, DOMAIN, ACTIVE, UID, NR_RINGS, NR_PAGES */
+	TRACEBUF_CMD_PROCESS_GET,	/* FILE_NAME, UID, DOMAIN, NR_RINGS, NR_PAGES, IS_GONE */
+	TRACEBUF_CMD_RING_GET,		/* GENERATION if only one trace's -> GENERATION, FILE_NAME, NR_PAGES, IS_GONE, IS_SHOWN */
+	/* -> HOME facts: CLOCK, NR_PAGES, MAX_PAGES, MAX_USER_PAGES, NR_PROCESSES, MAX_PROCESSES, NR_RINGS, DISCARDED */
+	TRACEBUF_CMD_STATUS_GET,
+	/* Notifications. */
+	TRACEBUF_CMD_PROCESS_NEW,	/* FILE_NAME */
+	TRACEBUF_CMD_PROCESS_CHANGED,	/* FILE_NAME: it has new descriptions */
+	TRACEBUF_CMD_PROCESS_GONE,	/* FILE_NAME */
+	TRACEBUF_CMD_RING_NEW,		/* GENERATION, FILE_NAME: its file has appeared */
+	TRACEBUF_CMD_RING_SWITCH,	/* GENERATION, FILE_NAME */
+	TRACEBUF_CMD_RING_GONE,		/* GENERATION, FILE_NAME */
+	TRACEBUF_CMD_TRACE_NEW,		/* GENERATION, NAME */
+	TRACEBUF_CMD_TRACE_GONE,	/* GENERATION, NAME */
+	TRACEBUF_CMD_END,
+};
+
+enum tracebuf_attribute {
+	TRACEBUF_A_UNSPEC,
+	TRACEBUF_A_PAD,
+	TRACEBUF_A_GENERATION,		/* u64 */
+	TRACEBUF_A_SLOT,		/* u32 */
+	TRACEBUF_A_NAME,		/* text, shorter than TRACEBUF_NAME_SIZE: letters, digits, '.', '_', '-' */
+	TRACEBUF_A_UUID,		/* 16 bytes */
+	TRACEBUF_A_DOMAIN,		/* text, at most TRACEBUF_MAX_DOMAIN_SIZE */
+	TRACEBUF_A_DIRECTORY,		/* text: the trace's directory below debugfs/tracebuf */
+	TRACEBUF_A_CLOCK,		/* u32, enum tracebuf_clock */
+	TRACEBUF_A_FREQUENCY,		/* u64, ticks per second */
+	TRACEBUF_A_RSEQ_WORKS,		/* u32, 0 or 1 */
+	TRACEBUF_A_CHANNEL,		/* u32 */
+	TRACEBUF_A_CHANNEL_CONFIG,	/* struct tracebuf_channel */
+	TRACEBUF_A_RULE,		/* struct tracebuf_rule with its pattern */
+	TRACEBUF_A_ACTIVE,		/* u32, 0 or 1 */
+	TRACEBUF_A_UID,			/* u32, in the caller's user namespace */
+	TRACEBUF_A_FILE_NAME,		/* text */
+	TRACEBUF_A_IS_GONE,		/* u32, 1: no process has it any more */
+	TRACEBUF_A_IS_SHOWN,		/* u32, 1: it has its file in debugfs */
+	TRACEBUF_A_NR_RINGS,		/* u64; the following, too */
+	TRACEBUF_A_NR_PAGES,
+	TRACEBUF_A_MAX_PAGES,
+	TRACEBUF_A_MAX_USER_PAGES,
+	TRACEBUF_A_NR_PROCESSES,
+	TRACEBUF_A_MAX_PROCESSES,
+	TRACEBUF_A_DISCARDED,		/* events lost to limits: rings and pages that were refused */
+	TRACEBUF_A_END,
+};
 
 #endif /* TRACEBUF_ABI_H */

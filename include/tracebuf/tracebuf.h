@@ -86,7 +86,8 @@ const struct tracebuf_process *tracebuf_process_page(const struct tracebuf *trac
  * (0 ... TRACEBUF_NR_SLOTS - 1) go on one CPU; its data lies TRACEBUF_RING_DATA_OFFSET bytes behind. Rings are made by
  * the first event that needs them. What is returned is kept mapped until tracebuf_free(), even if the trace ends.
  *
- * Ordering: load producer.position (acquire); what lies before it is whole. Copy; load-load barrier; load position
+ * Ordering: load position (acquire) of the struct tracebuf_producer that lies TRACEBUF_RING_PRODUCER_OFFSET bytes
+ * behind; what lies before it is whole. Copy; load-load barrier; load position
  * again and drop what was overwritten meanwhile: see struct tracebuf_producer.
  *
  * Returns NULL where there is no ring, or for numbers out of range. Any thread, not from signal handlers; does not
