@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the module know of each other. The pages' layout and the interfaces to user space are in
+ * include/tracebuf/abi.h.
+ *
+ * An object (object.c) is what can be mapped: the control file, a process file, a ring. Its pages are order-0 pages that
+ * no other part of the kernel knows of, found by its page list (pages.c). Processes (process.c) have rings (ring.c) of
+ * traces (trace.c).
+ *
+ * Locks, outermost first:
+ *   mmap_lock		held by faults and by mmap
+ *   tb_lock		traces, processes, rings, events and all lists of them; what control pages and enable records say.
+ *			Never held while user memory is touched or mmap_lock is taken; never taken below mmap_lock
+ *   tb_object.lock	the object's page list
+ * A mapping that goes (below mmap_lock) only counts and queues work; what must be done then, tb_wq does.
+ *
+ * References: a file holds its object; a ring in its process's list is held by it; a process in the list of processes is
+ * held by that until it is gone and has no ring. Every trace and every process holds the module.
+ */
+#ifndef TB_KMOD_TRACEBUF_H
+#define TB_KMOD_TRACEBUF_H
+
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pid.h>
+#include <linux/poll.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <tracebuf/abi.h>
+
+#include "compat.h"
+
+#define TB_FILE_NAME_SIZE 96
+#define TB_DIRECTORY_SIZE (TRACEBUF_NAME_SIZE + 24)
+
+extern struct mutex tb_lock;
+extern struct workqueue_struct *tb_wq;		/* main.c; unbound, may run several at a time */
+
+/* main.c: module parameters, changeable. */
+extern unsigned long tb_max_pages;		/* in all */
+extern unsigned long tb_max_user_pages;		/* of one user; who has CAP_SYS_RESOURCE is not limited by this */
+extern unsigned int tb_max_processes;		/* in all */
+
+/* ---- pages.c: pages, who pays for them, and where they are ---- */
+
+/* A user: what its objects have of pages. */
+struct tb_user;
+struct tb_user *tb_user_get(kuid_t uid);	/* NULL: no memory */
+struct tb_user *tb_user_hold(struct tb_user *user);
+void tb_user_put(struct tb_user *user);
+/* Pages in all, nodes of page lists included; events lost because a page or a ring was refused. */
+unsigned long tb_pages_total(void);
+extern atomic64_t tb_nr_refused;
+
+/* A page list: see abi.h. Zeroed is empty. All functions: the caller holds what guards the list. */
+struct tb_pages {
+	struct page *root;
+	unsigned int levels;
+	unsigned long nr_max;			/* pages that the file may have */
+	unsigned long nr;			/* pages there are, nodes included */
+	struct tb_user *user;			/* who pays */
+	int node;				/* NUMA node to allocate on, or NUMA_NO_NODE */
+};
+int tb_pages_init(struct tb_pages *pages, u64 size, struct tb_user *user, int node);
+void tb_pages_destroy(struct tb_pages *pages);	/* gives all of them up; those still mapped live until unmapped */
+struct page *tb_pages_find(const struct tb_pages *pages, unsigned long index);	/* NULL: none there */
+/* Found or made (zeroed, accounted to the current memory cgroup). -ENOSPC: a limit, -ENOMEM. *ret_made: it is new. */
+struct page *tb_pages_make(struct tb_pages *pages, unsigned long index, bool *ret_made);
+
+/* ---- object.c: what can be mapped and read ---- */
+
+struct tb_object;
+struct tb_object_type {
+	enum tracebuf_kind kind;
+	/* May its own process write the page at this offset (bytes)? False for all else. */
+	bool (*is_writable)(u64 offset);
+	/* Is it allocated when it is first written, zeroes until then? Else it must be there, or the fault is SIGBUS. */
+	bool (*is_on_demand)(u64 offset);
+	/* No mapping of the address space that made it is left / no mapping of any process (readers aside) is left. From
+	   tb_wq, any number of times, also when it was true already. */
+	void (*left)(struct tb_object *object);
+	void (*free)(struct tb_object *object);	/* the last reference is gone; frees the whole */
+};
+
+struct tb_object {
+	const struct tb_object_type *type;
+	struct kref ref;
+	struct inode *inode;			/* its address space has every mapping of the object */
+	struct mm_struct *mm;			/* of the process that made it (mmgrab), NULL: none */
+	struct mutex lock;
+	struct tb_pages pages;
+	u64 size;
+	atomic_t nr_own_maps;			/* mappings in mm */
+	atomic_t nr_maps;			/* mappings of processes: mm's and its forked children's */
+	struct work_struct left_work;
+};
+
+int tb_objects_init(void);			/* the pseudo file system that inodes come from */
+void tb_objects_exit(void);
+/* user: who pays. owner: the address space that may write, or NULL. 0 or -errno. */
+int tb_object_init(struct tb_object *object, const struct tb_object_type *type, u64 size, struct tb_user *user, int node,
+		   struct mm_struct *owner);
+struct tb_object *tb_object_get(struct tb_object *object);
+void tb_object_put(struct tb_object *object);	/* NULL is fine */
+void tb_object_destroy(struct tb_object *object);	/* for ->free() */
+
+/* The kernel's own access. Pages are made as needed (write) or read as zeroes. 0, -ENOSPC, -ENOMEM. Sleep. */
+int tb_object_write(struct tb_object *object, u64 offset, const void *data, size_t size);
+void tb_object_read(struct tb_object *object, u64 offset, void *data, size_t size);
+/* One aligned word, by one store, visible before or after others as the barriers around it say; its page must exist. */
+void tb_object_store16(struct tb_object *object, u64 offset, u16 value);
+void tb_object_store32(struct tb_object *object, u64 offset, u32 value);
+void tb_object_store64(struct tb_object *object, u64 offset, u64 value);
+u64 tb_object_load64(struct tb_object *object, u64 offset);
+/* Fills in the superblock words that only the pages know (physical_address, page_list ...), seals the header, writes it. */
+int tb_object_seal(struct tb_object *object, void *header, u32 header_size);
+
+/* Of a file that is bound to object: by its own process (as_owner) or to read. */
+int tb_object_mmap(struct tb_object *object, struct file *file, struct vm_area_struct *vma, bool as_owner);
+ssize_t tb_object_read_iter(struct tb_object *object, struct kiocb *iocb, struct iov_iter *to);
+
+/* ---- event.c: numbers of events, the same for all processes ---- */
+
+/* A described event. Under tb_lock. */
+struct tb_event {
+	struct hlist_node by_layout;
+	unsigned int nr_users;			/* processes that describe it */
+	u32 id;
+	u32 size;				/* of the description */
+	u64 evaluated;				/* rules generation that channels goes by */
+	u16 channels[TRACEBUF_NR_SLOTS];	/* what the rules of each active trace say of it, whoever may see it */
+	const char *name;			/* in description */
+	u8 description[];			/* struct tracebuf_description and what follows it, id and crc 0 */
+};
+/* Checks what user space gave (a private copy): bounds, names, fields, as readers will. 0 or -EINVAL. */
+int tb_event_check(const void *description, u32 size);
+/* Finds or numbers it; a reference. ERR_PTR(-ENOMEM, -ENOSPC: all numbers are taken). */
+struct tb_event *tb_event_get(const void *description, u32 size);
+void tb_event_put(struct tb_event *event);
+/* An event nobody uses keeps its number while any trace exists; called when the last one goes. */
+void tb_events_trim(void);
+/* Brings event->channels up to date with the rules. */
+const u16 *tb_event_channels(struct tb_event *event);
+void tb_events_exit(void);
+
+/* ---- trace.c: slots, channels, rules, and the control pages that tell of them ---- */
+
+struct tb_trace {
+	unsigned int slot;
+	u64 generation;
+	char name[TRACEBUF_NAME_SIZE], directory[TB_DIRECTORY_SIZE];
+	char domain[TRACEBUF_MAX_DOMAIN_SIZE + 1];
+	kuid_t uid;				/* whose it is */
+	struct user_namespace *user_ns;		/* of its maker */
+	bool is_admin;				/* sees all processes of user_ns and below, not only uid's */
+	struct pid *daemon;			/* who consumes; may be dead */
+	u64 clock_frequency;
+	u16 nr_channels;
+	bool active;
+	void *rules;				/* rules_size bytes of struct tracebuf_rule, checked */
+	u32 rules_size;
+	unsigned int nr_rings;			/* in existence */
+	struct list_head rings;			/* tb_ring.of_trace */
+	struct dentry *dentry;			/* its directory */
+};
+
+int tb_traces_init(void);			/* makes the control object */
+void tb_traces_exit(void);
+struct tb_object *tb_control(void);
+u64 tb_rules_generation(void);
+/* All under tb_lock. */
+struct tb_trace *tb_trace_find(u64 generation);	/* NULL */
+struct tb_trace *tb_trace_in(unsigned int slot);	/* NULL */
+const struct tracebuf_channel *tb_trace_channel(const struct tb_trace *trace, unsigned int channel);	/* NULL */
+void tb_trace_uuid(const struct tb_trace *trace, u8 uuid[16]);
+u32 tb_trace_clock(void);			/* enum tracebuf_clock, of all */
+bool tb_trace_has_daemon(const struct tb_trace *trace);
+struct tb_trace_request {
+	const char *name, *domain;
+	const u8 *uuid;
+	u32 clock;
+	u64 frequency;
+	u32 rseq_works;
+	bool is_admin;				/* the caller has CAP_SYS_ADMIN in its user namespace */
+};
+/* The caller's identity is current's. 0 or -errno as abi.h says of the commands. */
+int tb_trace_create(const struct tb_trace_request *request, struct tb_trace **ret_trace);
+int tb_trace_set_channel(struct tb_trace *trace, unsigned int channel, const struct tracebuf_channel *config);
+int tb_trace_set_rules(struct tb_trace *trace, void *rules, u32 size);	/* owns rules (kvfree) on success */
+int tb_trace_set_active(struct tb_trace *trace, bool active);
+void tb_trace_destroy(struct tb_trace *trace);
+void tb_trace_adopt(struct tb_trace *trace);
+
+/* ---- process.c: traced processes ---- */
+
+struct tb_process {
+	struct tb_object object;		/* first */
+	struct list_head list;			/* of all */
+	s32 pid;				/* in the initial pid namespace */
+	struct pid *tgid;
+	u64 incarnation;
+	kuid_t uid;
+	struct user_namespace *user_ns;
+	u32 writer;
+	char procname[TRACEBUF_PROCNAME_SIZE], name[TB_FILE_NAME_SIZE];
+	char domain[TRACEBUF_MAX_DOMAIN_SIZE + 1];
+	struct tb_event **events;		/* by index */
+	u32 nr_descriptions, descriptions_size, enable_size;
+	u32 nr_instances;			/* rings ever made */
+	struct list_head rings;			/* tb_ring.of_process */
+	bool gone;				/* no mapping of its own is left */
+	bool dead;				/* no mapping of anybody's is left: the file can go */
+	struct dentry *dentry;
+};
+
+/* Under tb_lock. */
+extern struct list_head tb_processes;
+extern unsigned int tb_nr_processes;
+struct tb_process *tb_process_of(const struct mm_struct *mm);	/* NULL; not one that is gone */
+struct tb_process *tb_process_find(const char *name);
+bool tb_process_is_seen_by(const struct tb_process *process, const struct tb_trace *trace);
+/* Sets every enable record anew (rules or traces changed): all processes, or one. */
+void tb_processes_evaluate(void);
+u64 tb_process_stream_id(struct tb_process *process, u32 context);	/* of all that is described now */
+void tb_process_forget_if_done(struct tb_process *process);	/* a ring of it has gone */
+
+/* The ioctls: arguments copied in, checked for size and reserved words by device.c. Sleep. */
+int tb_process_register(struct tracebuf_ioc_register *arg, struct tb_object **ret_object);
+int tb_process_self(struct tb_object **ret_object);
+int tb_process_describe(struct tb_process *process, struct tracebuf_ioc_describe *arg);
+int tb_process_enable(struct tb_process *process, const struct tracebuf_ioc_enable *arg);
+
+/* ---- statedump.c ---- */
+
+/* Writes the process's statedump. Sleeps, takes mmap_lock of the process: without tb_lock; the caller holds a reference. */
+int tb_statedump(struct tb_process *process, u64 generation);
+/* Of every process that the trace sees; the caller does not hold tb_lock. */
+int tb_statedump_trace(u64 generation);
+
+/* ---- ring.c ---- */
+
+struct tb_ring {
+	struct tb_object object;		/* first */
+	struct list_head of_process, of_trace;
+	struct tb_process *process;		/* a reference */
+	struct tb_trace *trace;			/* NULL once it was destroyed */
+	u64 generation;
+	struct tracebuf_channel config;
+	u32 instance, channel, cpu;
+	char name[TB_FILE_NAME_SIZE];
+	u64 consumed;
+	wait_queue_head_t readers, writers;
+	bool shown;				/* has its file */
+	bool complete;				/* no mapping of its process is left */
+	bool released;				/* its reader wants no more */
+	struct dentry *dentry;
+};
+
+int tb_ring_make(struct tracebuf_ioc_ring *arg, struct tb_object **ret_object);
+int tb_ring_switch(u32 instance);		/* of current's process */
+int tb_ring_wait(const struct tracebuf_ioc_wait *arg);
+/* Under tb_lock. */
+struct tb_ring *tb_ring_find(const struct tb_trace *trace, const char *name);
+void tb_ring_show(struct tb_ring *ring);	/* makes its file, tells */
+void tb_ring_remove(struct tb_ring *ring);	/* its trace ends: file gone, out of all lists, reference dropped */
+/* For files opened to read. Sleep. */
+int tb_ring_get(struct tb_ring *ring, struct tracebuf_ioc_get *arg);
+int tb_ring_put(struct tb_ring *ring, const struct tracebuf_ioc_put *arg);
+int tb_ring_release(struct tb_ring *ring);
+__poll_t tb_ring_poll(struct tb_ring *ring, struct file *file, poll_table *wait);
+
+static inline struct tb_ring *tb_ring_of(struct tb_object *object)
+{
+	return container_of(object, struct tb_ring, object);
+}
+
+static inline struct tb_process *tb_process_from(struct tb_object *object)
+{
+	return container_of(object, struct tb_process, object);
+}
+
+/* ---- device.c: /dev/tracebuf ---- */
+
+int tb_device_init(void);
+void tb_device_exit(void);
+/* The ioctls on a file opened to read, which debugfs files have as well. */
+long tb_reader_ioctl(struct tb_object *object, unsigned int number, unsigned long arg);
+/* Copies in a size-first struct: known bytes, -E2BIG, -EINVAL (shorter than its first word), -EFAULT. */
+int tb_copy_in(void *to, size_t known, unsigned long arg);
+int tb_copy_out(unsigned long arg, const void *from, size_t known);	/* as many bytes as the caller's size says */
+
+/* ---- debugfs.c: the tree. All under tb_lock but init and exit; NULL dentries are fine where debugfs is off ---- */
+
+int tb_debugfs_init(void);
+void tb_debugfs_exit(void);
+struct dentry *tb_debugfs_add_process(struct tb_process *process);
+struct dentry *tb_debugfs_add_directory(const char *name);
+struct dentry *tb_debugfs_add_ring(struct tb_ring *ring);
+void tb_debugfs_remove(struct dentry *dentry);
+void tb_debugfs_ring_bell(struct dentry *dentry);	/* IN_ATTRIB for who watches its directory */
+bool tb_debugfs_is_reserved(const char *name);
+
+/* ---- netlink.c ---- */
+
+int tb_netlink_init(void);
+void tb_netlink_exit(void);
+/* Notifications; under tb_lock or not. generation 0: none. Losing one is told to the listeners by the socket (ENOBUFS). */
+void tb_notify(enum tracebuf_cmd what, u64 generation, const char *name);
+
+/* ---- may the caller? ---- */
+
+/* process.c: current may read or control what belongs to uid in user_ns. */
+bool tb_may_access(kuid_t uid, struct user_namespace *user_ns);
+
+#endif
