@@ -158,7 +158,10 @@ struct tracebuf_control {
 	__u64 clock_frequency;		/* ticks per second, as known at the daemon's start */
 	__u32 rseq_works;		/* 1: the daemon proved that this kernel aborts restartable sequences */
 	__s32 daemon_pid;
-	__u64 reserved[20];
+	__u64 clock_ticks;		/* the clock at clock_realtime_ns */
+	__u64 clock_realtime_ns;	/* UNIX time */
+	__u8 boot_id[16];		/* of the kernel that runs */
+	__u64 reserved[16];
 	struct tracebuf_slot slot[TRACEBUF_NR_SLOTS];
 };
 TRACEBUF__LAYOUT(tracebuf_control, sequence, 64);
@@ -363,13 +366,20 @@ struct tracebuf_ring {
 	__u32 writer;			/* enum tracebuf_writer */
 	struct tracebuf_channel config;	/* as it was when the ring was made */
 	char procname[TRACEBUF_PROCNAME_SIZE];
-	__u64 reserved[21];
+	__u64 clock_frequency;		/* these four as in the control file */
+	__u64 clock_ticks;
+	__u64 clock_realtime_ns;
+	__u8 boot_id[16];
+	char trace_name[TRACEBUF_NAME_SIZE];
+	__u64 reserved[8];
 	struct tracebuf_consumer consumer;
 };
 TRACEBUF__LAYOUT(tracebuf_ring, uuid, 64);
 TRACEBUF__LAYOUT(tracebuf_ring, pid, 112);
 TRACEBUF__LAYOUT(tracebuf_ring, config, 144);
 TRACEBUF__LAYOUT(tracebuf_ring, procname, 264);
+TRACEBUF__LAYOUT(tracebuf_ring, clock_frequency, 280);
+TRACEBUF__LAYOUT(tracebuf_ring, trace_name, 320);
 TRACEBUF__LAYOUT(tracebuf_ring, consumer, 448);
 #define TRACEBUF_RING_HEADER_SIZE 448
 #define TRACEBUF_RING_CONSUMER_OFFSET 448
