@@ -4,81 +4,13 @@
  * a trace's metadata. Both are hostile: a process may write anything over its own pages.
  *
  * Invariant: a struct tb_event_class that exists can be written into TSDL and JSON as it is and decoded without
- * further checks. Its names need no quoting, no two of its members have the same name in TSDL (a sequence x has two,
- * x and _x_length), its types and sizes are ones that the decoder knows. What cannot be so is refused when it is made.
+ * further checks: see layout.c. What cannot be so is refused when it is made.
  */
 #include "description.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "../libtracebuf/crc32c.h"
-
-static bool is_identifier(const char *name)
-{
-	if (*name >= '0' && *name <= '9')
-		return false;
-	for (const char *c = name; *c; c++)
-		if (*c != '_' && (*c < '0' || *c > '9') && (*c < 'A' || *c > 'Z') && (*c < 'a' || *c > 'z'))
-			return false;
-	return *name;
-}
-
-static bool is_event_name(const char *name)
-{
-	for (const char *c = name; *c; c++)
-		if (*c <= ' ' || *c > '~' || *c == '"' || *c == '\\' || *c == '\'')
-			return false;
-	return *name;
-}
-
-static bool is_integer_size(unsigned int size)
-{
-	return size == 1 || size == 2 || size == 4 || size == 8;
-}
-
-static bool field_is_right(const struct tb_field *field)
-{
-	if (!is_identifier(field->name) || field->flags & ~(TRACEBUF_FIELD_SIGNED | TRACEBUF_FIELD_HEX))
-		return false;
-	switch (field->type) {
-	case TRACEBUF_FIELD_INTEGER:
-	case TRACEBUF_FIELD_SEQUENCE:
-		return is_integer_size(field->size);
-	case TRACEBUF_FIELD_FLOAT:
-		return field->size == 4 || field->size == 8;
-	case TRACEBUF_FIELD_STRING:
-		return field->size == 0;
-	default:
-		return false;
-	}
-}
-
-/* Is name the member "_" sequence "_length" that the sequence has in TSDL? */
-static bool is_length_of(const char *name, const char *sequence)
-{
-	size_t size = strlen(sequence);
-
-	return name[0] == '_' && !strncmp(name + 1, sequence, size) && !strcmp(name + 1 + size, "_length");
-}
-
-static bool clash(const struct tb_field *a, const struct tb_field *b)
-{
-	return !strcmp(a->name, b->name) ||
-	       (a->type == TRACEBUF_FIELD_SEQUENCE && is_length_of(b->name, a->name)) ||
-	       (b->type == TRACEBUF_FIELD_SEQUENCE && is_length_of(a->name, b->name));
-}
-
-static bool fields_are_right(const struct tb_field *fields, unsigned int nr_fields)
-{
-	for (unsigned int i = 0; i < nr_fields; i++) {
-		if (!field_is_right(&fields[i]))
-			return false;
-		for (unsigned int j = 0; j < i; j++)
-			if (clash(&fields[i], &fields[j]))
-				return false;
-	}
-	return true;
-}
 
 /* Copies fields into class, their names to *names, and sums up the payload's size. */
 static void copy_fields(struct tb_event_class *class, const struct tb_field *fields, char *names)
@@ -111,7 +43,7 @@ int tb_event_class_make(uint32_t id, uint8_t loglevel, const char *name, const s
 	struct tb_event_class *class;
 	char *names;
 
-	if (nr_fields > TRACEBUF_MAX_FIELDS || !is_event_name(name) || !fields_are_right(fields, nr_fields))
+	if (!tb_layout_is_right(name, fields, nr_fields))
 		return -EBADMSG;
 	for (unsigned int i = 0; i < nr_fields; i++)
 		names_size += strlen(fields[i].name) + 1;
@@ -199,12 +131,6 @@ int tb_descriptions_size(const void *descriptions, size_t size, uint32_t nr, siz
 	return 0;
 }
 
-/* Is there a text of exactly name_size bytes, NUL included, within size? */
-static bool is_text(const char *text, size_t name_size, size_t size)
-{
-	return name_size && name_size <= size && strnlen(text, name_size) == name_size - 1;
-}
-
 static bool crc_is_right(const uint8_t *record, const struct tracebuf_description *description)
 {
 	struct tracebuf_description copy = *description;
@@ -219,28 +145,15 @@ static int parse_record(const uint8_t *record, struct tb_event_class **ret_class
 {
 	struct tb_field fields[TRACEBUF_MAX_FIELDS];
 	struct tracebuf_description description;
-	const struct tracebuf_field *raw = (const void *) (record + sizeof(description));
-	const char *text, *name;
-	size_t room;
+	const char *name;
+	int err;
 
 	memcpy(&description, record, sizeof(description));
-	room = description.size - sizeof(description);
-	if (description.nr_fields > TRACEBUF_MAX_FIELDS ||
-	    !crc_is_right(record, &description) || room < description.nr_fields * sizeof(*raw))
+	if (!crc_is_right(record, &description))
 		return -EBADMSG;
-	room -= description.nr_fields * sizeof(*raw);
-	name = text = (const char *) &raw[description.nr_fields];
-	if (!is_text(text, description.name_size, room))
-		return -EBADMSG;
-	text += description.name_size;
-	room -= description.name_size;
-	for (unsigned int i = 0; i < description.nr_fields; i++) {
-		if (!is_text(text, raw[i].name_size, room))
-			return -EBADMSG;
-		fields[i] = (struct tb_field) { raw[i].type, raw[i].size, raw[i].flags, text };
-		text += raw[i].name_size;
-		room -= raw[i].name_size;
-	}
+	err = tb_layout_parse(record, description.size, fields, &name);
+	if (err)
+		return err;
 	return tb_event_class_make(description.id, description.loglevel, name, fields, description.nr_fields, ret_class);
 }
 

@@ -6,14 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <tracebuf/abi.h>
-
-/* A field as readers use it: checked. */
-struct tb_field {
-	uint8_t type;			/* enum tracebuf_field_type */
-	uint8_t size;			/* bytes of the integer, of the float, of one element; 0 for strings */
-	uint8_t flags;			/* enum tracebuf_field_flags */
-	const char *name;		/* a C identifier */
-};
+#include "layout.h"
 
 /* What one event id means. One allocation; immutable. */
 struct tb_event_class {
