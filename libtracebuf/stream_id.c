@@ -7,12 +7,16 @@
 #include "stream_id.h"
 #include <tracebuf/abi.h>
 
-uint64_t tb_stream_id(uint32_t context, const void *descriptions, size_t size)
+uint64_t tb_stream_id_add(uint64_t hash, const void *descriptions, size_t size)
 {
 	const uint8_t *byte = descriptions;
-	uint64_t hash = TRACEBUF_STREAM_ID_BASIS ^ context;
 
 	for (size_t i = 0; i < size; i++)
 		hash = (hash ^ byte[i]) * TRACEBUF_STREAM_ID_PRIME;
-	return hash & TRACEBUF_STREAM_ID_MASK;
+	return hash;
+}
+
+uint64_t tb_stream_id(uint32_t context, const void *descriptions, size_t size)
+{
+	return tb_stream_id_add(TRACEBUF_STREAM_ID_BASIS ^ context, descriptions, size) & TRACEBUF_STREAM_ID_MASK;
 }
