@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* For the files of libtracebuf/ that the module shares: what they want of <string.h>. */
+#include <linux/string.h>
