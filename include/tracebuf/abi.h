@@ -273,7 +273,8 @@ struct tracebuf_process {
 	__u64 realtime_ns;		/* CLOCK_REALTIME at registration */
 	char procname[TRACEBUF_PROCNAME_SIZE];
 	char executable[256];		/* path, cut if longer */
-	__u64 reserved[11];
+	__u64 domain;			/* kernel home: 0 default, else as a stream id over its text, context 0 */
+	__u64 reserved[10];
 	/* W: the process or the kernel, release, after what it counts. R: daemon, acquire. */
 	__u32 nr_descriptions;
 	__u32 descriptions_size;	/* bytes of them */
@@ -284,6 +285,7 @@ struct tracebuf_process {
 };
 TRACEBUF__LAYOUT(tracebuf_process, pid, 64);
 TRACEBUF__LAYOUT(tracebuf_process, executable, 112);
+TRACEBUF__LAYOUT(tracebuf_process, domain, 368);
 TRACEBUF__LAYOUT(tracebuf_process, nr_descriptions, 456);
 TRACEBUF__SIZE(tracebuf_process, 520);
 #define TRACEBUF_PROCESS_HEADER_SIZE 456
