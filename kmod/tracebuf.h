@@ -241,6 +241,8 @@ int tb_process_enable(struct tb_process *process, const struct tracebuf_ioc_enab
 int tb_statedump(struct tb_process *process, u64 generation);
 /* Of every process that the trace sees; the caller does not hold tb_lock. */
 int tb_statedump_trace(u64 generation);
+/* The same as tb_statedump(), soon, from tb_wq; under tb_lock or not. For processes that register while they are traced. */
+void tb_statedump_later(struct tb_process *process, u64 generation);
 
 /* ---- ring.c ---- */
 
