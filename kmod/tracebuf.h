@@ -138,11 +138,11 @@ struct tb_event {
 	u64 evaluated;				/* rules generation that channels goes by */
 	u16 channels[TRACEBUF_NR_SLOTS];	/* what the rules of each active trace say of it, whoever may see it */
 	const char *name;			/* in description */
-	u8 description[];			/* struct tracebuf_description and what follows it, id and crc 0 */
+	u8 description[] __aligned(8);		/* as it stands in process files, with id and crc */
 };
-/* Checks what user space gave (a private copy): bounds, names, fields, as readers will. 0 or -EINVAL. */
+/* Checks the description at the start of size bytes (a private copy): bounds, names, fields, as readers will. 0, -EINVAL. */
 int tb_event_check(const void *description, u32 size);
-/* Finds or numbers it; a reference. ERR_PTR(-ENOMEM, -ENOSPC: all numbers are taken). */
+/* Finds or numbers it (size: its own); a reference. ERR_PTR(-ENOMEM, -ENOSPC: all numbers are taken). */
 struct tb_event *tb_event_get(const void *description, u32 size);
 void tb_event_put(struct tb_event *event);
 /* An event nobody uses keeps its number while any trace exists; called when the last one goes. */
@@ -175,8 +175,10 @@ struct tb_trace {
 int tb_traces_init(void);			/* makes the control object */
 void tb_traces_exit(void);
 struct tb_object *tb_control(void);
-u64 tb_rules_generation(void);
 /* All under tb_lock. */
+const struct tracebuf_control *tb_control_page(void);	/* what the control pages say */
+u64 tb_rules_generation(void);
+u64 tb_trace_changed(unsigned int slot);	/* the rules generation at which the slot last changed; 0: never */
 struct tb_trace *tb_trace_find(u64 generation);	/* NULL */
 struct tb_trace *tb_trace_in(unsigned int slot);	/* NULL */
 const struct tracebuf_channel *tb_trace_channel(const struct tb_trace *trace, unsigned int channel);	/* NULL */
@@ -193,6 +195,7 @@ struct tb_trace_request {
 };
 /* The caller's identity is current's. 0 or -errno as abi.h says of the commands. */
 int tb_trace_create(const struct tb_trace_request *request, struct tb_trace **ret_trace);
+bool tb_domain_is_right(const char *domain);
 int tb_trace_set_channel(struct tb_trace *trace, unsigned int channel, const struct tracebuf_channel *config);
 int tb_trace_set_rules(struct tb_trace *trace, void *rules, u32 size);	/* owns rules (kvfree) on success */
 int tb_trace_set_active(struct tb_trace *trace, bool active);
@@ -203,7 +206,9 @@ void tb_trace_adopt(struct tb_trace *trace);
 
 struct tb_process {
 	struct tb_object object;		/* first */
-	struct list_head list;			/* of all */
+	struct list_head list;			/* of all, in the order of serial */
+	struct hlist_node by_mm;		/* until it is gone */
+	u64 serial;				/* 1, 2 ... */
 	s32 pid;				/* in the initial pid namespace */
 	struct pid *tgid;
 	u64 incarnation;
@@ -215,9 +220,15 @@ struct tb_process {
 	struct tb_event **events;		/* by index */
 	u32 nr_descriptions, descriptions_size, enable_size;
 	u32 nr_instances;			/* rings ever made */
+	u16 seen;				/* slots whose traces the enable records go by */
+	struct {
+		u64 hash;			/* of the first nr descriptions */
+		u32 nr;
+	} stream[16];				/* by context: tb_process_stream_id() */
 	struct list_head rings;			/* tb_ring.of_process */
 	bool gone;				/* no mapping of its own is left */
 	bool dead;				/* no mapping of anybody's is left: the file can go */
+	bool released;				/* a reader has all of it since */
 	struct dentry *dentry;
 };
 
@@ -227,16 +238,26 @@ extern unsigned int tb_nr_processes;
 struct tb_process *tb_process_of(const struct mm_struct *mm);	/* NULL; not one that is gone */
 struct tb_process *tb_process_find(const char *name);
 bool tb_process_is_seen_by(const struct tb_process *process, const struct tb_trace *trace);
-/* Sets every enable record anew (rules or traces changed): all processes, or one. */
-void tb_processes_evaluate(void);
 u64 tb_process_stream_id(struct tb_process *process, u32 context);	/* of all that is described now */
 void tb_process_forget_if_done(struct tb_process *process);	/* a ring of it has gone */
+void tb_processes_forget(void);			/* a trace has gone: all whom only that kept */
 
 /* The ioctls: arguments copied in, checked for size and reserved words by device.c. Sleep. */
 int tb_process_register(struct tracebuf_ioc_register *arg, struct tb_object **ret_object);
 int tb_process_self(struct tb_object **ret_object);
 int tb_process_describe(struct tb_process *process, struct tracebuf_ioc_describe *arg);
-int tb_process_enable(struct tb_process *process, const struct tracebuf_ioc_enable *arg);
+int tb_process_enable(struct tb_process *process, const struct tracebuf_ioc_enable *arg);	/* enable.c */
+/* RELEASE on a file opened to read. -EBUSY: it lives. */
+int tb_process_release(struct tb_process *process);
+/* A private copy of what user space has, for kvfree(); ERR_PTR(-ENOMEM, -EFAULT). */
+void *tb_copy_block(u64 address, u32 size);
+/* Raises the counts in the file; what they count is written. Under tb_lock. */
+void tb_process_store_counts(struct tb_process *process);
+
+/* ---- enable.c: enable records ---- */
+
+/* Sets every enable record anew: rules or traces have changed. Under tb_lock. */
+void tb_processes_evaluate(void);
 
 /* ---- statedump.c ---- */
 

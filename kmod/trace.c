@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Traces: who made them, their channels and rules, and the control pages that tell processes of them.
+ *
+ * Invariant: the control pages are written from a private copy under their seqlock, and before the enable records of
+ * processes: who finds an event enabled finds its trace in the control pages. A slot that was in use rests for longer
+ * than 2^TRACEBUF_WINDOW_BITS clock ticks before another trace gets it (abi.h, tracebuf_slot), and no generation is
+ * given twice. Partner of the seqlock: the library's copy of the control page.
+ */
+#include <linux/ktime.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/timex.h>
+#include <linux/user_namespace.h>
+#include "tracebuf.h"
+
+/* Slower clocks than this would keep a slot resting for minutes. */
+#define MIN_FREQUENCY 1000000
+/* Longest pattern of a rule, with the NUL: as the daemon has it, so that matching stays short. */
+#define MAX_PATTERN_SIZE 1024
+
+static struct tb_object *control;
+static struct tracebuf_control page;		/* what control's pages say */
+static struct tb_trace *traces[TRACEBUF_NR_SLOTS];
+static u64 changed[TRACEBUF_NR_SLOTS];
+static u64 rest_until_ns[TRACEBUF_NR_SLOTS];
+static u64 latest_generation;
+
+/* ---- the control pages ---- */
+
+static void step_sequence(void)
+{
+	page.sequence++;
+	tb_object_store32(control, offsetof(struct tracebuf_control, sequence), page.sequence);
+}
+
+/* Shows what page says of the words before the slots and, unless negative, of one slot. Its pages exist: no failure. */
+static void show(int slot)
+{
+	const size_t begin = offsetof(struct tracebuf_control, clock), end = offsetof(struct tracebuf_control, slot);
+
+	step_sequence();
+	smp_wmb();	/* sequence is odd before anything changes */
+	tb_object_write(control, begin, (char *)&page + begin, end - begin);
+	if (slot >= 0)
+		tb_object_write(control, end + slot * sizeof(page.slot[0]), &page.slot[slot], sizeof(page.slot[0]));
+	smp_wmb();	/* and even after all has */
+	step_sequence();
+}
+
+/* Shows a slot whose trace has changed, then goes by it. */
+static void show_change(unsigned int slot)
+{
+	const struct tb_trace *trace = traces[slot];
+
+	page.rules_generation++;
+	changed[slot] = page.rules_generation;
+	page.slot[slot].nr_channels = trace->nr_channels;
+	page.slot[slot].active = trace->active;
+	show(slot);
+	tb_processes_evaluate();
+}
+
+static bool never(u64 offset)
+{
+	return false;
+}
+
+static void control_free(struct tb_object *object)
+{
+	tb_object_destroy(object);
+	kfree(object);
+}
+
+static const struct tb_object_type control_type = {
+	.kind = TRACEBUF_KIND_CONTROL,
+	.is_writable = never,
+	.is_on_demand = never,
+	.free = control_free,
+};
+
+/* All of the control pages, so that showing a change cannot fail. */
+static int fill_control(void)
+{
+	static const u64 nothing;
+	int ret = tb_object_seal(control, &page.sb, sizeof(page.sb));
+
+	for (u64 offset = PAGE_SIZE; !ret && offset < TRACEBUF_RULES_OFFSET; offset += PAGE_SIZE)
+		ret = tb_object_write(control, offset, &nothing, sizeof(nothing));
+	if (!ret)
+		show(-1);
+	return ret;
+}
+
+int tb_traces_init(void)
+{
+	struct tb_user *root = tb_user_get(GLOBAL_ROOT_UID);
+	int ret = -ENOMEM;
+
+	control = kzalloc(sizeof(*control), GFP_KERNEL);
+	if (!root || !control)
+		goto out;
+	ret = tb_object_init(control, &control_type, TRACEBUF_RULES_OFFSET, root, NUMA_NO_NODE, NULL);
+	if (ret)
+		goto out;
+	page.rules_generation = 1;
+	ret = fill_control();
+	if (ret) {
+		tb_object_put(control);
+		control = NULL;
+	}
+	tb_user_put(root);
+	return ret;
+out:
+	kfree(control);
+	control = NULL;
+	tb_user_put(root);
+	return ret;
+}
+
+void tb_traces_exit(void)
+{
+	tb_object_put(control);
+	control = NULL;
+}
+
+struct tb_object *tb_control(void)
+{
+	return control;
+}
+
+const struct tracebuf_control *tb_control_page(void)
+{
+	return &page;
+}
+
+u64 tb_rules_generation(void)
+{
+	return page.rules_generation;
+}
+
+u64 tb_trace_changed(unsigned int slot)
+{
+	return changed[slot];
+}
+
+u32 tb_trace_clock(void)
+{
+	return page.clock;
+}
+
+/* ---- finding ---- */
+
+struct tb_trace *tb_trace_in(unsigned int slot)
+{
+	return slot < TRACEBUF_NR_SLOTS ? traces[slot] : NULL;
+}
+
+struct tb_trace *tb_trace_find(u64 generation)
+{
+	for (unsigned int slot = 0; slot < TRACEBUF_NR_SLOTS; slot++)
+		if (traces[slot] && traces[slot]->generation == generation)
+			return traces[slot];
+	return NULL;
+}
+
+static bool any_trace(void)
+{
+	for (unsigned int slot = 0; slot < TRACEBUF_NR_SLOTS; slot++)
+		if (traces[slot])
+			return true;
+	return false;
+}
+
+const struct tracebuf_channel *tb_trace_channel(const struct tb_trace *trace, unsigned int channel)
+{
+	return channel < trace->nr_channels ? &page.slot[trace->slot].channel[channel] : NULL;
+}
+
+void tb_trace_uuid(const struct tb_trace *trace, u8 uuid[16])
+{
+	memcpy(uuid, page.slot[trace->slot].uuid, 16);
+}
+
+bool tb_trace_has_daemon(const struct tb_trace *trace)
+{
+	struct task_struct *task;
+	bool alive;
+
+	rcu_read_lock();
+	task = pid_task(trace->daemon, PIDTYPE_TGID);
+	alive = task && (!READ_ONCE(task->exit_state) || !thread_group_empty(task));
+	rcu_read_unlock();
+	return alive;
+}
+
+/* ---- making and destroying ---- */
+
+/* The free slot that has rested longest; -EUSERS, -EAGAIN. */
+static int find_slot(void)
+{
+	u64 now = ktime_get_ns();
+	int best = -EUSERS;
+
+	for (int slot = 0; slot < TRACEBUF_NR_SLOTS; slot++) {
+		if (traces[slot])
+			continue;
+		if (now < rest_until_ns[slot]) {
+			if (best < 0)
+				best = -EAGAIN;
+		} else if (best < 0 || rest_until_ns[slot] < rest_until_ns[best]) {
+			best = slot;
+		}
+	}
+	return best;
+}
+
+static void begin_rest(const struct tb_trace *trace)
+{
+	u64 ns = div64_u64((u64)NSEC_PER_SEC << TRACEBUF_WINDOW_BITS, trace->clock_frequency);
+
+	rest_until_ns[trace->slot] = ktime_get_ns() + ns + ns / 4;
+}
+
+static bool name_is_right(const char *name)
+{
+	size_t size = strnlen(name, TRACEBUF_NAME_SIZE);
+
+	return size > 0 && size < TRACEBUF_NAME_SIZE && name[0] != '.' &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == size;
+}
+
+bool tb_domain_is_right(const char *domain)
+{
+	size_t size = strnlen(domain, TRACEBUF_MAX_DOMAIN_SIZE + 1);
+
+	for (size_t i = 0; i < size; i++)
+		if ((unsigned char)domain[i] < ' ' || domain[i] == 0x7f)
+			return false;
+	return size <= TRACEBUF_MAX_DOMAIN_SIZE;
+}
+
+static bool directory_is_taken(const char *name)
+{
+	for (unsigned int slot = 0; slot < TRACEBUF_NR_SLOTS; slot++)
+		if (traces[slot] && !strcmp(traces[slot]->directory, name))
+			return true;
+	return tb_debugfs_is_reserved(name);
+}
+
+/* The trace's name, or if that is taken its name and number. */
+static int choose_directory(struct tb_trace *trace)
+{
+	strscpy(trace->directory, trace->name, sizeof(trace->directory));
+	if (!directory_is_taken(trace->directory))
+		return 0;
+	snprintf(trace->directory, sizeof(trace->directory), "%s-%llu", trace->name, trace->generation);
+	return directory_is_taken(trace->directory) ? -EEXIST : 0;
+}
+
+static u64 new_generation(void)
+{
+	return max_t(u64, ktime_get_real_ns() / NSEC_PER_USEC, latest_generation + 1);
+}
+
+static struct tb_trace *make(const struct tb_trace_request *request, unsigned int slot)
+{
+	struct tb_trace *trace = kzalloc(sizeof(*trace), GFP_KERNEL_ACCOUNT);
+
+	if (!trace)
+		return NULL;
+	INIT_LIST_HEAD(&trace->rings);
+	trace->slot = slot;
+	trace->generation = new_generation();
+	strscpy(trace->name, request->name, sizeof(trace->name));
+	strscpy(trace->domain, request->domain ?: "", sizeof(trace->domain));
+	trace->uid = current_euid();
+	trace->user_ns = get_user_ns(current_user_ns());
+	trace->is_admin = request->is_admin;
+	trace->daemon = get_pid(task_tgid(current));
+	trace->clock_frequency = request->frequency;
+	return trace;
+}
+
+static void free_trace(struct tb_trace *trace)
+{
+	put_pid(trace->daemon);
+	put_user_ns(trace->user_ns);
+	kvfree(trace->rules);
+	kfree(trace);
+}
+
+/* What the control pages say of the clock is the latest trace's: all have the same. */
+static void tell_clock(const struct tb_trace_request *request)
+{
+	page.clock = request->clock;
+	page.clock_frequency = request->frequency;
+	page.rseq_works = request->rseq_works;
+	page.daemon_pid = task_tgid_nr(current);
+	page.clock_ticks = request->clock == TRACEBUF_CLOCK_TSC ? get_cycles() :
+			   request->clock == TRACEBUF_CLOCK_MONOTONIC ? ktime_get_ns() : 0;
+	page.clock_realtime_ns = ktime_get_real_ns();
+}
+
+static void tell_trace(const struct tb_trace *trace, const u8 uuid[16])
+{
+	struct tracebuf_slot *slot = &page.slot[trace->slot];
+
+	memset(slot, 0, sizeof(*slot));
+	slot->generation = trace->generation;
+	memcpy(slot->uuid, uuid, sizeof(slot->uuid));
+	strscpy(slot->name, trace->name, sizeof(slot->name));
+}
+
+static int check_request(const struct tb_trace_request *request)
+{
+	if (!name_is_right(request->name) || (request->domain && !tb_domain_is_right(request->domain)))
+		return -EINVAL;
+	if (request->clock < TRACEBUF_CLOCK_TSC || request->clock > TRACEBUF_CLOCK_COUNTER ||
+	    request->frequency < MIN_FREQUENCY || request->rseq_works > 1)
+		return -EINVAL;
+	return any_trace() && page.clock != request->clock ? -EBUSY : 0;
+}
+
+int tb_trace_create(const struct tb_trace_request *request, struct tb_trace **ret_trace)
+{
+	int slot = find_slot(), ret = check_request(request);
+	struct tb_trace *trace;
+
+	lockdep_assert_held(&tb_lock);
+	if (ret)
+		return ret;
+	if (slot < 0)
+		return slot;
+	trace = make(request, slot);
+	if (!trace)
+		return -ENOMEM;
+	ret = choose_directory(trace);
+	if (ret) {
+		free_trace(trace);
+		return ret;
+	}
+	__module_get(THIS_MODULE);
+	latest_generation = trace->generation;
+	trace->dentry = tb_debugfs_add_directory(trace->directory);
+	traces[slot] = trace;
+	tell_clock(request);
+	tell_trace(trace, request->uuid);
+	show_change(slot);
+	tb_notify(TRACEBUF_CMD_TRACE_NEW, trace->generation, trace->name);
+	*ret_trace = trace;
+	return 0;
+}
+
+void tb_trace_destroy(struct tb_trace *trace)
+{
+	struct tb_ring *ring, *next;
+
+	lockdep_assert_held(&tb_lock);
+	/* Nothing is enabled by it any more before the slot is empty. */
+	tb_trace_set_active(trace, false);
+	memset(&page.slot[trace->slot], 0, sizeof(page.slot[0]));
+	page.rules_generation++;
+	changed[trace->slot] = page.rules_generation;
+	show(trace->slot);
+	begin_rest(trace);
+	list_for_each_entry_safe(ring, next, &trace->rings, of_trace)
+		tb_ring_remove(ring);
+	traces[trace->slot] = NULL;
+	tb_processes_evaluate();
+	tb_processes_forget();
+	if (!any_trace())
+		tb_events_trim();
+	tb_debugfs_remove(trace->dentry);
+	tb_notify(TRACEBUF_CMD_TRACE_GONE, trace->generation, trace->name);
+	free_trace(trace);
+	module_put(THIS_MODULE);
+}
+
+void tb_trace_adopt(struct tb_trace *trace)
+{
+	lockdep_assert_held(&tb_lock);
+	put_pid(trace->daemon);
+	trace->daemon = get_pid(task_tgid(current));
+	page.daemon_pid = task_tgid_nr(current);
+	show(-1);
+}
+
+/* ---- changing ---- */
+
+/* As readers check it: reader/ring.c. */
+static bool channel_is_right(const struct tracebuf_channel *config)
+{
+	size_t name_size = strnlen(config->name, sizeof(config->name));
+
+	if (!name_size || name_size == sizeof(config->name) || config->name[0] == '.' ||
+	    memchr_inv(config->name + name_size, 0, sizeof(config->name) - name_size) ||
+	    memchr_inv(config->reserved, 0, sizeof(config->reserved)))
+		return false;
+	for (size_t i = 0; i < name_size; i++)
+		if (config->name[i] <= ' ' || config->name[i] > '~' || config->name[i] == '/')
+			return false;
+	return config->mode <= TRACEBUF_MODE_BLOCK && config->context < 2 * TRACEBUF_CONTEXT_PROCNAME &&
+	       is_power_of_2(config->subbuf_size) && config->subbuf_size >= TRACEBUF_MIN_SUBBUF_SIZE &&
+	       config->subbuf_size <= TRACEBUF_MAX_SUBBUF_SIZE && is_power_of_2(config->nr_subbufs) &&
+	       config->nr_subbufs >= 2 && config->nr_subbufs <= TRACEBUF_MAX_SUBBUFS &&
+	       config->subbuf_size * config->nr_subbufs <= TRACEBUF_MAX_RING_SIZE;
+}
+
+int tb_trace_set_channel(struct tb_trace *trace, unsigned int channel, const struct tracebuf_channel *config)
+{
+	lockdep_assert_held(&tb_lock);
+	if (channel >= TRACEBUF_NR_CHANNELS || channel > trace->nr_channels || !channel_is_right(config))
+		return -EINVAL;
+	if (channel < trace->nr_channels && trace->active)
+		return -EBUSY;
+	page.slot[trace->slot].channel[channel] = *config;
+	if (channel == trace->nr_channels)
+		trace->nr_channels++;
+	show_change(trace->slot);
+	return 0;
+}
+
+/* Is there a rule at the start of size bytes? Its size, or 0. */
+static u32 rule_size(const struct tracebuf_rule *rule, u32 size)
+{
+	const size_t head = offsetof(struct tracebuf_rule, pattern);
+	size_t length;
+
+	if (size < sizeof(*rule) || rule->size < sizeof(*rule) || rule->size > size || rule->size % 8 ||
+	    rule->channel >= TRACEBUF_NR_CHANNELS || rule->enable > 1)
+		return 0;
+	length = strnlen((const char *)rule + head, rule->size - head);
+	return length && length < MAX_PATTERN_SIZE && length < rule->size - head ? rule->size : 0;
+}
+
+int tb_trace_set_rules(struct tb_trace *trace, void *rules, u32 size)
+{
+	u32 one;
+
+	lockdep_assert_held(&tb_lock);
+	if (size > TRACEBUF_RULES_SIZE)
+		return -ENOSPC;
+	for (u32 at = 0; at < size; at += one) {
+		one = rule_size(rules + at, size - at);
+		if (!one)
+			return -EINVAL;
+	}
+	kvfree(trace->rules);
+	trace->rules = rules;
+	trace->rules_size = size;
+	show_change(trace->slot);
+	return 0;
+}
+
+int tb_trace_set_active(struct tb_trace *trace, bool active)
+{
+	lockdep_assert_held(&tb_lock);
+	if (trace->active == active)
+		return 0;
+	trace->active = active;
+	show_change(trace->slot);
+	return 0;
+}
