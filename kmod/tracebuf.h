@@ -273,13 +273,15 @@ void tb_statedump_later(struct tb_process *process, u64 generation);
 struct tb_ring {
 	struct tb_object object;		/* first */
 	struct list_head of_process, of_trace;
+	struct hlist_node by_number;		/* of all rings, by process and instance */
 	struct tb_process *process;		/* a reference */
 	struct tb_trace *trace;			/* NULL once it was destroyed */
 	u64 generation;
 	struct tracebuf_channel config;
 	u32 instance, channel, cpu;
 	char name[TB_FILE_NAME_SIZE];
-	u64 consumed;
+	struct mutex consume_lock;
+	u64 consumed;				/* changed under consume_lock */
 	wait_queue_head_t readers, writers;
 	bool shown;				/* has its file */
 	bool complete;				/* no mapping of its process is left */
