@@ -9,6 +9,7 @@
 #include "clock.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -158,4 +159,18 @@ void tb_clock_skip_quarantine(const struct tb_clock *clock)
 	value = tb_clock_read(clock) + (2ull << TRACEBUF_WINDOW_BITS);
 	if (pwrite(clock->counter_fd, &value, sizeof(value), 0) != sizeof(value))
 		return;
+}
+
+void tb_uuid_parse(const char *text, uint8_t uuid[16])
+{
+	memset(uuid, 0, 16);
+	for (int i = 0; i < 16; i++) {
+		unsigned int byte;
+
+		text += *text == '-';
+		if (sscanf(text, "%2x", &byte) != 1)
+			return;
+		uuid[i] = byte;
+		text += 2;
+	}
 }

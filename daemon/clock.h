@@ -20,6 +20,9 @@ struct tb_clock {
 	char boot_id[40];		/* uuid as text */
 };
 
+/* The 16 bytes of a uuid's text; zeroes if it is none. */
+void tb_uuid_parse(const char *text, uint8_t uuid[16]);
+
 /* The best clock that this kernel trusts. */
 enum tracebuf_clock tb_clock_choose(void);
 

@@ -143,11 +143,14 @@ void tb_control_close(struct tb_control *control)
 	control->fd = -1;
 }
 
-int tb_control_set_clock(struct tb_control *control, uint64_t frequency, bool rseq_works)
+int tb_control_set_clock(struct tb_control *control, const struct tb_clock *clock, bool rseq_works)
 {
 	int ret = store_sequence(control);
 
-	control->page.clock_frequency = frequency;
+	control->page.clock_frequency = clock->frequency;
+	control->page.clock_ticks = clock->start.ticks;
+	control->page.clock_realtime_ns = clock->start.realtime_ns;
+	tb_uuid_parse(clock->boot_id, control->page.boot_id);
 	control->page.rseq_works = rseq_works;
 	control->page.daemon_pid = getpid();
 	if (!ret)

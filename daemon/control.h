@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <tracebuf/abi.h>
+#include "clock.h"
 
 /* The control page: what is shown to processes, and the private copy that it is written from. */
 struct tb_control {
@@ -25,7 +26,7 @@ int tb_control_open(struct tb_control *control, int dir, enum tracebuf_clock clo
 void tb_control_close(struct tb_control *control);
 
 /* Stores what is measured at start. */
-int tb_control_set_clock(struct tb_control *control, uint64_t frequency, bool rseq_works);
+int tb_control_set_clock(struct tb_control *control, const struct tb_clock *clock, bool rseq_works);
 
 /* A slot that is out of quarantine: its number, -EUSERS (all taken), -EAGAIN (the free ones are still too young). */
 int tb_control_find_slot(const struct tb_control *control, uint64_t quarantine_ns);

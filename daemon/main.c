@@ -194,7 +194,7 @@ static int open_control(struct tb_daemon *daemon, const struct options *options)
 		counter_fd = open_counter(daemon);
 	ret = tb_clock_init(&daemon->clock, daemon->control.page.clock, counter_fd);
 	if (!ret)
-		ret = tb_control_set_clock(&daemon->control, daemon->clock.frequency, tb_rseq_works());
+		ret = tb_control_set_clock(&daemon->control, &daemon->clock, tb_rseq_works());
 	if (ret)
 		tb_say("clock: %s", strerror(-ret));
 	return ret;

@@ -128,20 +128,6 @@ int tb_class_get(struct tb_recording *recording, struct tb_process *process, uin
 	return 0;
 }
 
-static void parse_uuid(const char *text, uint8_t uuid[16])
-{
-	memset(uuid, 0, 16);
-	for (int i = 0; i < 16; i++) {
-		unsigned int byte;
-
-		text += *text == '-';
-		if (sscanf(text, "%2x", &byte) != 1)
-			return;
-		uuid[i] = byte;
-		text += 2;
-	}
-}
-
 static void fill_info(const struct tb_recording *recording, struct tb_trace_info *info)
 {
 	const struct tb_clock *clock = &recording->daemon->clock;
@@ -154,7 +140,7 @@ static void fill_info(const struct tb_recording *recording, struct tb_trace_info
 		frequency = tb_clock_frequency(&recording->start, &now, clock->frequency);
 	}
 	memcpy(info->uuid, recording->slot.uuid, sizeof(info->uuid));
-	parse_uuid(clock->boot_id, info->boot_id);
+	tb_uuid_parse(clock->boot_id, info->boot_id);
 	tb_trace_info_set_clock(info, frequency, recording->start.ticks, recording->start.realtime_ns);
 	info->creation_s = recording->start.realtime_ns / 1000000000ull;
 	snprintf(info->name, sizeof(info->name), "%s", recording->slot.name);

@@ -123,6 +123,19 @@ bool tb_control_rules(unsigned int number, void *rules, struct tb_control_rules 
 	return false;
 }
 
+void tb_control_origin(struct tracebuf_ring *header)
+{
+	const struct tracebuf_control *from = tb_control();
+
+	/* Written once, before any trace exists. */
+	if (!from)
+		return;
+	header->clock_frequency = tracebuf__load(&from->clock_frequency);
+	header->clock_ticks = tracebuf__load(&from->clock_ticks);
+	header->clock_realtime_ns = tracebuf__load(&from->clock_realtime_ns);
+	memcpy(header->boot_id, from->boot_id, sizeof(header->boot_id));
+}
+
 bool tb_control_is_current(unsigned int slot, uint64_t generation)
 {
 	const struct tracebuf_control *from = tb_control();

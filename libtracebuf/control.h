@@ -31,6 +31,9 @@ struct tb_control_rules {
 };
 bool tb_control_rules(unsigned int number, void *rules, struct tb_control_rules *ret_rules);
 
+/* Sets the header's words on the clock and the boot. Any context. */
+void tb_control_origin(struct tracebuf_ring *header);
+
 /* Is this generation still what the slot holds? Any context. */
 bool tb_control_is_current(unsigned int slot, uint64_t generation);
 

@@ -190,6 +190,8 @@ static void fill_header(struct tracebuf_ring *header, const struct tb_ring *ring
 	header->writer = ring->locked ? TRACEBUF_WRITER_FALLBACK : TRACEBUF_WRITER_RSEQ;
 	header->config = about->slot.channel[header->channel];
 	memcpy(header->procname, self.procname, sizeof(header->procname));
+	tb_control_origin(header);
+	memcpy(header->trace_name, about->slot.name, sizeof(header->trace_name));
 	tb_superblock_fill(&header->sb, TRACEBUF_KIND_RING, TRACEBUF_RING_HEADER_SIZE,
 			   TRACEBUF_RING_DATA_OFFSET + ring->ring_size);
 	tb_superblock_seal(&header->sb);
