@@ -232,6 +232,14 @@ static int add_file(struct tb_trace *trace, const struct tb_metadata *metadata, 
 	return err == -ENOMEM ? -ENOMEM : 0;
 }
 
+/* A link to what lies below this directory is found there: `recover --merge` makes them for other readers. */
+static bool leads_below(const char *path)
+{
+	char target[2];
+
+	return readlink(path, target, sizeof(target)) == sizeof(target) && target[0] != '/' && memcmp(target, "..", 2);
+}
+
 static int is_no_metadata(const struct dirent *entry)
 {
 	return entry->d_name[0] != '.' && strcmp(entry->d_name, "metadata") && strcmp(entry->d_name, "index");
@@ -264,7 +272,7 @@ static int add_entry(struct tb_trace *trace, const struct tb_metadata *metadata,
 		return -ENOMEM;
 	if (is_directory(full, entry))
 		err = is_near(metadata, path, depth) ? add_directory(trace, metadata, full, depth + 1) : 0;
-	else if (metadata)
+	else if (metadata && !leads_below(full))
 		err = add_file(trace, metadata, full);
 	free(full);
 	return err;
