@@ -7,12 +7,15 @@
 #include <string.h>
 #include "complaint.h"
 #include "record.h"
+#include "recover.h"
 #include "verb.h"
 #include "view.h"
 
 static const struct tb_verb own_verbs[] = {
 	{ "record", "[--] COMMAND [ARGUMENT...]", "run a command and record its events", tb_record_main,
 	  NULL, NULL, 0, NULL, NULL },
+	{ "recover", "--rundir DIR | --core FILE | --vmcore FILE -o DIR", "make traces of what a crash left in memory",
+	  tb_recover_main, NULL, NULL, 0, NULL, NULL },
 	{ "view", "DIR", "print a trace", tb_view_main, NULL, NULL, 0, NULL, NULL },
 	{ NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL }
 };

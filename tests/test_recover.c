@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `tracebuf recover` from a run directory whose daemon and programs were killed: alone, and joined to what the daemon
+ * had written. Every event whose call returned is there once: between what was written and what was recovered there is
+ * neither a gap nor an event twice; damaged sub-buffers cost themselves and nothing else.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <tracebuf/abi.h>
+
+#include "accounts.h"
+#include "ledger.h"
+#include "worker.h"
+
+#define NR_PROGRAMS 2
+#define THREADS 2
+#define NR_ROUNDS ((unsigned int) tb_scaled(20))
+
+static int recover(const struct fixture *fixture, const char *output, const char *merge, struct outcome *ret_outcome)
+{
+	char tool[512], rundir[96];
+	char *argv[] = { tool, "recover", "--rundir", rundir, "-o", (char *) output, merge ? "--merge" : NULL,
+			 (char *) merge, NULL };
+
+	snprintf(tool, sizeof(tool), "%s", build_path("tracebuf"));
+	snprintf(rundir, sizeof(rundir), "%s", fixture->rundir);
+	if (!run(ret_outcome, argv, NULL))
+		return -1;
+	if (!WIFEXITED(ret_outcome->status) || (WEXITSTATUS(ret_outcome->status) && ret_outcome->err[0]))
+		tb_note("%s", ret_outcome->err);
+	return WIFEXITED(ret_outcome->status) ? WEXITSTATUS(ret_outcome->status) : -1;
+}
+
+/* Programs at full speed, the daemon killed in the middle, then they are. */
+static bool crash(struct fixture *fixture, const char *mode, bool snapshot)
+{
+	struct tick_shared *shared;
+	pid_t pids[NR_PROGRAMS];
+	unsigned int i;
+
+	if (!fixture_open(fixture) || !fixture_start(fixture) || !fixture_trace(fixture, "t", mode, 16384, 8, snapshot))
+		return false;
+	shared = worker_shared(fixture);
+	for (i = 0; i < NR_PROGRAMS; i++)
+		pids[i] = worker_start(fixture, "traced", i * THREADS, THREADS, 0, "mixed");
+	worker_await_ready(shared, NR_PROGRAMS * THREADS);
+	usleep((useconds_t) tb_random_below(30000));
+	fixture_kill(fixture);
+	usleep((useconds_t) tb_random_below(3000));
+	for (i = 0; i < NR_PROGRAMS; i++) {
+		kill(pids[i], SIGKILL);
+		await(pids[i]);
+	}
+	return true;
+}
+
+/* What every writer counted is in the trace or, where there was no room, discarded. */
+static void judge(struct fixture *fixture, const char *path, bool complete)
+{
+	const struct tick_shared *shared = worker_shared(fixture);
+	uint64_t counted = 0;
+	struct ledger ledger;
+	unsigned int i;
+
+	if (!ledger_read(&ledger, path, NR_PROGRAMS * THREADS))
+		return;
+	ledger_assert_sound(&ledger);
+	CU_ASSERT(ledger.nr_events > 0);
+	for (i = 0; i < NR_PROGRAMS * THREADS; i++) {
+		const struct ledger_writer *writer = &ledger.writer[i];
+
+		counted += shared->writer[i].returned;
+		CU_ASSERT(!writer->nr || writer->last <= shared->writer[i].returned);
+		if (complete)
+			CU_ASSERT(ledger_has_all(writer, 0, shared->writer[i].returned));
+	}
+	if (complete)
+		CU_ASSERT(ledger.nr_events <= counted + NR_PROGRAMS * THREADS);
+	TB_ASSERT_EQUAL(ledger.nr_missing, 0);
+	TB_ASSERT_EQUAL(referee(path, complete ? REFEREE_SILENT : REFEREE_DISCARDS, NULL), ledger.nr_events);
+	ledger_free(&ledger);
+}
+
+/* An overwrite ring of which nothing is on disk: its last events, in one piece. */
+static void recover_alone(void)
+{
+	unsigned int round;
+
+	for (round = 0; round < NR_ROUNDS; round++) {
+		struct fixture fixture;
+		struct outcome outcome;
+		char path[96];
+
+		if (!crash(&fixture, "overwrite", true))
+			return;
+		snprintf(path, sizeof(path), "%s/out", fixture.dir);
+		TB_ASSERT_EQUAL(recover(&fixture, path, NULL, &outcome), 0);
+		outcome_free(&outcome);
+		judge(&fixture, path, false);
+		fixture_close(&fixture);
+	}
+}
+
+/* Writers that wait for room: nothing may be missing of what is on disk and in memory together. */
+static void recover_merge(void)
+{
+	unsigned int round;
+
+	for (round = 0; round < NR_ROUNDS; round++) {
+		char path[96], disk[96];
+		struct fixture fixture;
+		struct outcome outcome;
+
+		if (!crash(&fixture, "block", false))
+			return;
+		snprintf(path, sizeof(path), "%s/out", fixture.dir);
+		snprintf(disk, sizeof(disk), "%s/t", fixture.dir);
+		TB_ASSERT_EQUAL(recover(&fixture, path, disk, &outcome), 0);
+		outcome_free(&outcome);
+		judge(&fixture, path, true);
+		fixture_close(&fixture);
+	}
+}
+
+/* Any ring of the trace: its path. */
+static bool find_ring(const struct fixture *fixture, char *ret_path, size_t size)
+{
+	char below[160];
+	struct dirent *entry, *ring;
+	bool found = false;
+	DIR *dir, *rings;
+
+	snprintf(below, sizeof(below), "%s/rings", fixture->rundir);
+	dir = opendir(below);
+	while (dir && !found && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(below, sizeof(below), "%s/rings/%.60s", fixture->rundir, entry->d_name);
+		rings = opendir(below);
+		while (rings && !found && (ring = readdir(rings)))
+			if (ring->d_name[0] != '.') {
+				snprintf(ret_path, size, "%s/%.100s", below, ring->d_name);
+				found = true;
+			}
+		if (rings)
+			closedir(rings);
+	}
+	if (dir)
+		closedir(dir);
+	CU_ASSERT(found);
+	return found;
+}
+
+/* One byte of one finished sub-buffer's head: that sub-buffer goes, and is counted; all else stays. */
+static void recover_damaged(void)
+{
+	char path[96], ring[320];
+	struct fixture fixture;
+	struct outcome outcome;
+	struct tracebuf_producer producer;
+	uint64_t seq;
+	uint8_t byte;
+	int fd;
+
+	if (!crash(&fixture, "overwrite", true) || !find_ring(&fixture, ring, sizeof(ring)))
+		return;
+	fd = open(ring, O_RDWR | O_CLOEXEC);
+	TB_ASSERT_EQUAL(pread(fd, &producer, sizeof(producer), TRACEBUF_RING_PRODUCER_OFFSET), sizeof(producer));
+	CU_ASSERT_FATAL(producer.position > 2 * 16384);
+	seq = producer.position / 16384 - 1;
+	TB_ASSERT_EQUAL(pread(fd, &byte, 1, TRACEBUF_RING_DATA_OFFSET + seq % 8 * 16384 + 40), 1);
+	byte ^= 0x10;
+	TB_ASSERT_EQUAL(pwrite(fd, &byte, 1, TRACEBUF_RING_DATA_OFFSET + seq % 8 * 16384 + 40), 1);
+	close(fd);
+	snprintf(path, sizeof(path), "%s/out", fixture.dir);
+	TB_ASSERT_EQUAL(recover(&fixture, path, NULL, &outcome), 4);
+	CU_ASSERT(strstr(outcome.out, "1 sub-buffers dropped (head damaged: 1)") != NULL);
+	outcome_free(&outcome);
+	fixture_close(&fixture);
+}
+
+/* Refusals: one line each, and nothing is made. */
+static void refusals(void)
+{
+	char path[96], empty[96];
+	struct fixture fixture;
+	struct outcome outcome;
+
+	if (!fixture_open(&fixture) || !fixture_start(&fixture))
+		return;
+	snprintf(path, sizeof(path), "%s/out", fixture.dir);
+	TB_ASSERT_EQUAL(recover(&fixture, path, NULL, &outcome), 1);
+	CU_ASSERT(strstr(outcome.err, "a daemon (pid ") != NULL);
+	outcome_free(&outcome);
+	fixture_stop(&fixture);
+	TB_ASSERT_EQUAL(recover(&fixture, path, NULL, &outcome), 1);
+	outcome_free(&outcome);
+	CU_ASSERT(access(path, F_OK) != 0);
+	snprintf(empty, sizeof(empty), "%s/empty", fixture.dir);
+	close(open(empty, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	{
+		static const char *const files[] = { "/dev/zero", "/tmp", "/nonexistent", NULL };
+		char tool[512];
+		unsigned int i;
+
+		snprintf(tool, sizeof(tool), "%s", build_path("tracebuf"));
+		for (i = 0; i < 4; i++) {
+			char *argv[] = { tool, "recover", "--vmcore", (char *) (files[i] ? files[i] : empty), "-o", path,
+					 NULL };
+
+			if (!run(&outcome, argv, NULL))
+				return;
+			CU_ASSERT(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == 1);
+			CU_ASSERT(strchr(outcome.err, '\n') == outcome.err + strlen(outcome.err) - 1);
+			CU_ASSERT(outcome.out[0] == '\0' && access(path, F_OK) != 0);
+			outcome_free(&outcome);
+		}
+	}
+	fixture_close(&fixture);
+}
+
+int main(void)
+{
+	static const CU_TestInfo cases[] = {
+		{ "recover_alone", recover_alone },
+		{ "recover_merge", recover_merge },
+		{ "recover_damaged", recover_damaged },
+		{ "refusals", refusals },
+		CU_TEST_INFO_NULL,
+	};
+
+	return tb_run_suite("recover", cases);
+}

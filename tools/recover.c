@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * "tracebuf recover": what is left of traces after a crash, as trace directories.
+ *
+ * Invariant: nothing but the output directory is written, and that must be new. Exit codes: 0 all that was found was
+ * whole; 4 something was damaged and left out; 1 nothing was found, or it could not be done.
+ */
+#define _GNU_SOURCE
+#include "recover.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "complaint.h"
+#include "merge.h"
+#include "options.h"
+#include "recovery.h"
+#include "recovery_report.h"
+
+struct recover {
+	const char *rundir, *image, *output, *merge;
+	bool json, help, list_options;
+	struct tb_remains remains;
+	struct tb_report report;
+	uint64_t image_size;
+	unsigned int percent;			/* last shown */
+};
+
+static const struct tb_option options[] = {
+	{ 0, TB_OPTION_PATH, "rundir", "rundir", NULL, "DIR", "from a run directory whose daemon is dead" },
+	{ 0, TB_OPTION_PATH, "core", "image", NULL, "FILE", "from a program's core file (ELF, also zstd-compressed)" },
+	{ 0, TB_OPTION_PATH, "vmcore", "image", NULL, "FILE",
+	  "from a kernel's dump: ELF, kdump-compressed, flattened, raw" },
+	{ 'o', TB_OPTION_PATH, "output", "output", NULL, "DIR", "where to: a new directory" },
+	{ 0, TB_OPTION_PATH, "merge", "merge", NULL, "TRACE", "completes this trace, as far as it was on disk" },
+	{ 0, TB_OPTION_FLAG, "json", "json", "1", NULL, "report as JSON" },
+	{ 'h', TB_OPTION_FLAG, "help", "help", "1", NULL, "show this help" },
+	{ 0, TB_OPTION_FLAG, "list-options", "list-options", "1", NULL, "list the options' names" },
+	{ 0, TB_OPTION_FLAG, NULL, NULL, NULL, NULL, NULL },
+};
+
+/* The option parser's value of a path does not outlive the call. */
+static int keep(const char **to, const char *value, const char *name)
+{
+	if (*to)
+		return tb_complain(TB_EXIT_UNDEFINED, "recover: only one %s, please", name);
+	*to = strdup(value);
+	return *to ? 0 : tb_complain(TB_EXIT_FATAL, "recover: out of memory");
+}
+
+static int take_option(void *context, const struct tb_option *option, const char *value)
+{
+	struct recover *recover = context;
+
+	if (!strcmp(option->key, "rundir"))
+		return keep(&recover->rundir, value, "--rundir");
+	if (!strcmp(option->key, "image"))
+		return keep(&recover->image, value, "--core or --vmcore");
+	if (!strcmp(option->key, "output"))
+		return keep(&recover->output, value, "--output");
+	if (!strcmp(option->key, "merge"))
+		return keep(&recover->merge, value, "--merge");
+	recover->json |= !strcmp(option->key, "json");
+	recover->help |= !strcmp(option->key, "help");
+	recover->list_options |= !strcmp(option->key, "list-options");
+	return 0;
+}
+
+static void show_progress(void *data, uint64_t done)
+{
+	struct recover *recover = data;
+	uint64_t size = recover->image_size ? recover->image_size : tb_image_size(recover->remains.image);
+	unsigned int percent = size ? done * 100.0 / size : 100;
+
+	recover->image_size = size;
+	if (percent == recover->percent)
+		return;
+	recover->percent = percent;
+	fprintf(stderr, "\rlooking through memory: %3u %%", percent);
+}
+
+static int find_remains(struct recover *recover)
+{
+	bool shows = isatty(STDERR_FILENO);
+	char message[1024] = "";
+	int ret;
+
+	recover->percent = 101;
+	if (recover->rundir)
+		ret = tb_remains_of_rundir(recover->rundir, &recover->remains, message, sizeof(message));
+	else
+		ret = tb_remains_of_image(recover->image, shows ? show_progress : NULL, recover, &recover->remains, message,
+					  sizeof(message));
+	if (shows && recover->percent <= 100)
+		fputs("\r\033[K", stderr);
+	if (ret)
+		return tb_complain(TB_EXIT_ERROR, "recover: %s", message);
+	if (!recover->remains.nr_rings)
+		return tb_complain(TB_EXIT_ERROR, "recover: %s: no ring of a trace is in it (%s%s)",
+				   recover->rundir ? recover->rundir : recover->image, recover->remains.format,
+				   recover->remains.nr_damaged ? "; damaged headers were found" : "");
+	return 0;
+}
+
+/* Is this the first ring of its trace? */
+static bool is_first(const struct tb_remains *remains, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (!memcmp(remains->ring[i].info.uuid, remains->ring[index].info.uuid, 16))
+			return false;
+	return true;
+}
+
+static size_t count_traces(const struct tb_remains *remains)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < remains->nr_rings; i++)
+		nr += is_first(remains, i);
+	return nr;
+}
+
+/* OUT for one trace; of several, each has a directory below: its name, else its number. */
+static void name_trace(const struct recover *recover, const struct tb_remains_ring *ring, bool several, char *path,
+		       size_t size)
+{
+	if (!several)
+		snprintf(path, size, "%s", recover->output);
+	else
+		snprintf(path, size, "%s/%s-%llu", recover->output, ring->trace_name[0] ? ring->trace_name : "trace",
+			 (unsigned long long) ring->info.generation);
+}
+
+static int write_trace(struct recover *recover, const struct tb_remains_ring *ring, bool several, bool *ret_damaged)
+{
+	struct tb_recovery recovery;
+	char path[4096], message[1024] = "";
+	int ret;
+
+	name_trace(recover, ring, several, path, sizeof(path));
+	ret = tb_recovery_write(&recover->remains, ring->info.uuid, path, NULL, NULL, &recovery, message, sizeof(message));
+	if (ret)
+		ret = tb_complain(TB_EXIT_ERROR, "recover: %s", message);
+	else
+		tb_report_trace(&recover->report, &recovery, path);
+	*ret_damaged |= recovery.damaged;
+	tb_recovery_free(&recovery);
+	return ret;
+}
+
+static int write_all(struct recover *recover, bool *ret_damaged)
+{
+	const struct tb_remains *remains = &recover->remains;
+	bool several = count_traces(remains) > 1;
+	int code = 0;
+
+	if (several && mkdir(recover->output, 0755))
+		return tb_complain(TB_EXIT_ERROR, "recover: %s: %s", recover->output, strerror(errno));
+	for (size_t i = 0; i < remains->nr_rings && !code; i++)
+		if (is_first(remains, i))
+			code = write_trace(recover, &remains->ring[i], several, ret_damaged);
+	return code;
+}
+
+static int merge(struct recover *recover, bool *ret_damaged)
+{
+	struct tb_recovery recovery;
+	char message[1024] = "";
+	int ret = tb_merge(&recover->remains, recover->merge, recover->output, &recovery, message, sizeof(message));
+
+	if (ret)
+		ret = tb_complain(TB_EXIT_ERROR, "recover: %s", message);
+	else
+		tb_report_trace(&recover->report, &recovery, recover->output);
+	*ret_damaged |= recovery.damaged;
+	tb_recovery_free(&recovery);
+	return ret;
+}
+
+static int do_recover(struct recover *recover)
+{
+	bool damaged = false;
+	int code = 0;
+
+	if (!access(recover->output, F_OK))
+		return tb_complain(TB_EXIT_ERROR, "recover: %s exists already", recover->output);
+	code = find_remains(recover);
+	if (code)
+		return code;
+	damaged = recover->remains.nr_damaged;
+	tb_report_begin(&recover->report, recover->json, recover->remains.format, recover->remains.nr_damaged);
+	code = recover->merge ? merge(recover, &damaged) : write_all(recover, &damaged);
+	tb_report_end(&recover->report);
+	return code ? code : damaged ? TB_EXIT_WARNING : TB_EXIT_OK;
+}
+
+static int parse_arguments(int argc, char **argv, struct recover *recover)
+{
+	int rest, code = tb_options_parse(argc, argv, options, 0, take_option, recover, &rest);
+
+	if (code || recover->help || recover->list_options)
+		return code;
+	if (rest != argc)
+		return tb_complain(TB_EXIT_UNDEFINED, "recover: '%s': no argument is expected (see tracebuf recover --help)",
+				   argv[rest]);
+	if (!recover->rundir == !recover->image)
+		return tb_complain(TB_EXIT_UNDEFINED, "recover: from what? one of --rundir, --core, --vmcore");
+	if (!recover->output)
+		return tb_complain(TB_EXIT_UNDEFINED, "recover: where to? -o DIR");
+	return 0;
+}
+
+int tb_recover_main(int argc, char **argv)
+{
+	struct recover recover = { 0 };
+	int code = parse_arguments(argc, argv, &recover);
+
+	if (!code && recover.help) {
+		printf("Usage: tracebuf recover --rundir DIR | --core FILE | --vmcore FILE [--merge TRACE] -o DIR\n"
+		       "Makes traces of what a crash has left in memory.\n\n");
+		tb_options_help(options);
+	} else if (!code && recover.list_options) {
+		tb_options_list(options);
+	} else if (!code) {
+		code = do_recover(&recover);
+	}
+	tb_remains_free(&recover.remains);
+	free((char *) recover.rundir);
+	free((char *) recover.image);
+	free((char *) recover.output);
+	free((char *) recover.merge);
+	return code;
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finding what is left of traces.
+ *
+ * Invariant: a ring or process is taken only if its header is right to its checksum, and once: of two that say that they
+ * are the same, the first. Files of a run directory are opened when they are read, one at a time, so that a directory
+ * of thousands needs one descriptor.
+ */
+#define _GNU_SOURCE
+#include "remains.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "../reader/salvage.h"
+
+/* A file of a run directory. */
+struct file {
+	char *path;
+	int fd;
+};
+
+static struct file *open_file;		/* the one that has a descriptor */
+
+static int read_file(void *data, uint64_t offset, void *to, size_t size)
+{
+	struct file *file = data;
+	char *at = to;
+
+	if (open_file != file) {
+		if (open_file) {
+			close(open_file->fd);
+			open_file = NULL;
+		}
+		file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (file->fd < 0)
+			return -errno;
+		open_file = file;
+	}
+	while (size) {
+		ssize_t got = pread(file->fd, at, size, offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got ? -errno : -ENODATA;
+		at += got;
+		offset += got;
+		size -= got;
+	}
+	return 0;
+}
+
+static void free_file(struct file *file)
+{
+	if (open_file == file) {
+		close(file->fd);
+		open_file = NULL;
+	}
+	free(file->path);
+	free(file);
+}
+
+static void *grow(void *array, size_t nr, size_t size)
+{
+	/* Full at each power of two. */
+	return nr & (nr - 1) ? array : reallocarray(array, nr ? 2 * nr : 1, size);
+}
+
+static bool has_ring(const struct tb_remains *remains, const struct tb_ring_info *info)
+{
+	for (size_t i = 0; i < remains->nr_rings; i++) {
+		const struct tb_ring_info *other = &remains->ring[i].info;
+
+		if (other->stream_instance_id == info->stream_instance_id && other->pid == info->pid &&
+		    other->incarnation == info->incarnation && other->instance == info->instance &&
+		    !memcmp(other->uuid, info->uuid, sizeof(info->uuid)))
+			return true;
+	}
+	return false;
+}
+
+static void take_name(char to[TRACEBUF_NAME_SIZE], const char from[TRACEBUF_NAME_SIZE])
+{
+	memcpy(to, from, TRACEBUF_NAME_SIZE);
+	to[TRACEBUF_NAME_SIZE - 1] = '\0';
+	for (char *at = to; *at; at++)
+		if (*at <= ' ' || *at > '~' || *at == '/')
+			*at = '_';
+	if (to[0] == '.')
+		to[0] = '_';
+}
+
+/* 0, -EEXIST (not taken), or what reading its header says. */
+static int add_ring(struct tb_remains *remains, struct tb_source source)
+{
+	struct tb_remains_ring ring = { .source = source }, *more;
+	struct tracebuf_ring header;
+	int ret = tb_salvage_ring_header(&source, &header, &ring.info);
+
+	if (!ret && has_ring(remains, &ring.info))
+		ret = -EEXIST;
+	if (ret)
+		return ret;
+	take_name(ring.trace_name, header.trace_name);
+	ring.clock_frequency = header.clock_frequency;
+	ring.clock_ticks = header.clock_ticks;
+	ring.clock_realtime_ns = header.clock_realtime_ns;
+	memcpy(ring.boot_id, header.boot_id, sizeof(ring.boot_id));
+	more = grow(remains->ring, remains->nr_rings, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	remains->ring = more;
+	more[remains->nr_rings++] = ring;
+	return 0;
+}
+
+static int add_process(struct tb_remains *remains, struct tb_source source)
+{
+	struct tb_remains_process process = { .source = source }, *more;
+	struct tracebuf_process header;
+	int ret = tb_salvage_process_header(&source, &header, &process.info);
+
+	if (ret)
+		return ret;
+	more = grow(remains->process, remains->nr_processes, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	remains->process = more;
+	more[remains->nr_processes++] = process;
+	return 0;
+}
+
+const struct tb_remains_process *tb_remains_process_of(const struct tb_remains *remains,
+						       const struct tb_remains_ring *ring)
+{
+	for (size_t i = 0; i < remains->nr_processes; i++)
+		if (remains->process[i].info.pid == ring->info.pid &&
+		    remains->process[i].info.incarnation == ring->info.incarnation)
+			return &remains->process[i];
+	return NULL;
+}
+
+/* A scan of an image, and whom it reports to. */
+struct scan {
+	struct tb_remains *remains;
+	void (*progress)(void *data, uint64_t done);
+	void *data;
+};
+
+static int superblock_found(void *data, const struct tb_found *found)
+{
+	struct scan *scan = data;
+	struct tb_source source;
+	int ret;
+
+	if (found->sb.kind != TRACEBUF_KIND_RING && found->sb.kind != TRACEBUF_KIND_PROCESS)
+		return 0;
+	ret = tb_image_source(scan->remains->image, found, &source);
+	if (ret == -ENOMEM)
+		return ret;
+	if (!ret) {
+		ret = found->sb.kind == TRACEBUF_KIND_RING ? add_ring(scan->remains, source) :
+		      add_process(scan->remains, source);
+		if (ret)
+			tb_image_source_end(&source);
+	}
+	if (ret && ret != -EEXIST && ret != -ENOMEM)
+		scan->remains->nr_damaged++;
+	return ret == -ENOMEM ? ret : 0;
+}
+
+static void tell_progress(void *data, uint64_t done)
+{
+	struct scan *scan = data;
+
+	scan->progress(scan->data, done);
+}
+
+int tb_remains_of_image(const char *path, void (*progress)(void *data, uint64_t done), void *data,
+			struct tb_remains *remains, char *message, size_t size)
+{
+	struct scan scan = { remains, progress, data };
+	int ret = tb_image_open(path, &remains->image, message, size);
+
+	if (ret)
+		return ret;
+	snprintf(remains->format, sizeof(remains->format), "%s", tb_image_format(remains->image));
+	ret = tb_image_scan(remains->image, superblock_found, progress ? tell_progress : NULL, &scan);
+	if (ret)
+		snprintf(message, size, "%s: %s", path, strerror(-ret));
+	return ret;
+}
+
+/* One file of a run directory: procs/NAME, rings/GENERATION/NAME. */
+static int file_found(struct tb_remains *remains, const char *dir, const char *name, bool is_ring)
+{
+	struct file *file = calloc(1, sizeof(*file));
+	struct tb_source source = { .read = read_file, .data = file };
+	struct stat stat;
+	int ret = -ENOMEM;
+
+	if (!file || asprintf(&file->path, "%s/%s", dir, name) < 0) {
+		free(file);
+		return -ENOMEM;
+	}
+	if (lstat(file->path, &stat) || !S_ISREG(stat.st_mode)) {
+		free_file(file);
+		return 0;
+	}
+	source.size = stat.st_size;
+	ret = is_ring ? add_ring(remains, source) : add_process(remains, source);
+	if (ret)
+		free_file(file);
+	if (ret && ret != -EEXIST && ret != -ENOMEM)
+		remains->nr_damaged++;
+	return ret == -ENOMEM ? ret : 0;
+}
+
+static int each_file(struct tb_remains *remains, const char *path, bool is_ring)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int ret = dir ? 0 : -errno;
+
+	while (!ret && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			ret = file_found(remains, path, entry->d_name, is_ring);
+	if (dir)
+		closedir(dir);
+	return ret;
+}
+
+static int each_ring_directory(struct tb_remains *remains, const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	char below[4096];
+	int ret = dir ? 0 : -errno;
+
+	while (!ret && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' &&
+		    (size_t) snprintf(below, sizeof(below), "%s/%s", path, entry->d_name) < sizeof(below)) {
+			ret = each_file(remains, below, true);
+			ret = ret == -ENOTDIR ? 0 : ret;
+		}
+	if (dir)
+		closedir(dir);
+	return ret;
+}
+
+/* A living daemon has what is in its directory, and takes it. */
+static int check_daemon(const char *path, char *message, size_t size)
+{
+	char lock[4096], pid[16] = "";
+	int fd, ret = 0;
+
+	snprintf(lock, sizeof(lock), "%s/lock", path);
+	fd = open(lock, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return 0;
+	if (flock(fd, LOCK_SH | LOCK_NB)) {
+		if (read(fd, pid, sizeof(pid) - 1) > 0)
+			pid[strcspn(pid, "\n")] = '\0';
+		snprintf(message, size, "%s: a daemon (pid %s) runs there: it has all that is in it", path, pid);
+		ret = -EBUSY;
+	}
+	close(fd);
+	return ret;
+}
+
+int tb_remains_of_rundir(const char *path, struct tb_remains *remains, char *message, size_t size)
+{
+	char below[4096];
+	int ret = check_daemon(path, message, size);
+
+	if (ret)
+		return ret;
+	snprintf(remains->format, sizeof(remains->format), "run directory");
+	if ((size_t) snprintf(below, sizeof(below), "%s/procs", path) >= sizeof(below))
+		ret = -ENAMETOOLONG;
+	if (!ret)
+		ret = each_file(remains, below, false);
+	if (!ret) {
+		snprintf(below, sizeof(below), "%s/rings", path);
+		ret = each_ring_directory(remains, below);
+		/* A daemon that ended in order took it away. */
+		ret = ret == -ENOENT ? 0 : ret;
+	}
+	if (ret)
+		snprintf(message, size, "%s: %s", below, strerror(-ret));
+	return ret;
+}
+
+static void end_source(const struct tb_remains *remains, struct tb_source *source)
+{
+	if (remains->image)
+		tb_image_source_end(source);
+	else
+		free_file(source->data);
+}
+
+void tb_remains_free(struct tb_remains *remains)
+{
+	for (size_t i = 0; i < remains->nr_rings; i++)
+		end_source(remains, &remains->ring[i].source);
+	for (size_t i = 0; i < remains->nr_processes; i++)
+		end_source(remains, &remains->process[i].source);
+	free(remains->ring);
+	free(remains->process);
+	tb_image_close(remains->image);
+	memset(remains, 0, sizeof(*remains));
+}

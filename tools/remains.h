@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TB_REMAINS_H
+#define TB_REMAINS_H
+
+#include "../reader/image.h"
+#include "../reader/ring.h"
+#include "../reader/source.h"
+
+/* A ring or a process file that was found, its header checked. */
+struct tb_remains_ring {
+	struct tb_source source;
+	struct tb_ring_info info;
+	char trace_name[TRACEBUF_NAME_SIZE];	/* NUL-terminated, fit for a file name, or "" */
+	uint64_t clock_frequency, clock_ticks, clock_realtime_ns;
+	uint8_t boot_id[16];
+};
+struct tb_remains_process {
+	struct tb_source source;
+	struct tb_process_info info;
+};
+
+/* What is left of traces: in a run directory, or in an image of memory. Zero-initialised is empty. */
+struct tb_remains {
+	struct tb_remains_ring *ring;
+	size_t nr_rings;
+	struct tb_remains_process *process;
+	size_t nr_processes;
+	size_t nr_damaged;			/* superblocks whose header was wrong */
+	struct tb_image *image;
+	char format[64];			/* where from, for people */
+};
+
+/* 0 or -errno, then message says what is wrong. progress: see tb_image_scan(). */
+int tb_remains_of_image(const char *path, void (*progress)(void *data, uint64_t done), void *data,
+			struct tb_remains *remains, char *message, size_t size);
+/* As above; -EBUSY: a daemon lives there. */
+int tb_remains_of_rundir(const char *path, struct tb_remains *remains, char *message, size_t size);
+void tb_remains_free(struct tb_remains *remains);
+
+/* The process file that tells what a ring's events are; NULL. */
+const struct tb_remains_process *tb_remains_process_of(const struct tb_remains *remains,
+						       const struct tb_remains_ring *ring);
+
+#endif
