@@ -46,6 +46,16 @@ static inline struct file *tb_compat_exe_file(struct mm_struct *mm)
 	return file;
 }
 
+/* The path by which a file was opened; that of a stacked file system, where f_path may be the one below it. */
+static inline const struct path *tb_compat_file_path(struct file *file)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	return &file->f_path;
+#else
+	return file_user_path(file);
+#endif
+}
+
 /* What a dump's request carried. */
 static inline struct nlattr **tb_compat_dump_attrs(struct netlink_callback *cb)
 {

@@ -77,7 +77,7 @@ struct page *tb_pages_make(struct tb_pages *pages, unsigned long index, bool *re
 struct tb_object;
 struct tb_object_type {
 	enum tracebuf_kind kind;
-	/* May its own process write the page at this offset (bytes)? False for all else. */
+	/* May its own process write the page at this offset (bytes)? False for all else. These pages are one range. */
 	bool (*is_writable)(u64 offset);
 	/* Is it allocated when it is first written, zeroes until then? Else it must be there, or the fault is SIGBUS. */
 	bool (*is_on_demand)(u64 offset);
@@ -94,6 +94,7 @@ struct tb_object {
 	struct mm_struct *mm;			/* of the process that made it (mmgrab), NULL: none */
 	struct mutex lock;
 	struct tb_pages pages;
+	bool shows_zeroes;			/* some mapping may have the page of zeroes where there is none yet */
 	u64 size;
 	atomic_t nr_own_maps;			/* mappings in mm */
 	atomic_t nr_maps;			/* mappings of processes: mm's and its forked children's */
@@ -122,6 +123,8 @@ int tb_object_seal(struct tb_object *object, void *header, u32 header_size);
 
 /* Of a file that is bound to object: by its own process (as_owner) or to read. */
 int tb_object_mmap(struct tb_object *object, struct file *file, struct vm_area_struct *vma, bool as_owner);
+/* A file that was bound by its own process goes: ->left() is called if nothing is mapped. */
+void tb_object_unbind(struct tb_object *object);
 ssize_t tb_object_read_iter(struct tb_object *object, struct kiocb *iocb, struct iov_iter *to);
 
 /* ---- event.c: numbers of events, the same for all processes ---- */
@@ -262,6 +265,8 @@ void tb_processes_evaluate(void);
 int tb_statedump(struct tb_process *process, u64 generation);
 /* Of every process that the trace sees; the caller does not hold tb_lock. */
 int tb_statedump_trace(u64 generation);
+/* The same as tb_statedump(), soon, from tb_wq; under tb_lock or not. For processes that register while they are traced. */
+void tb_statedump_later(struct tb_process *process, u64 generation);
 
 /* ---- ring.c ---- */
 

@@ -20,16 +20,30 @@ static int join(char path[TB_RUNDIR_SIZE], const char *dir, const char *name)
 	return 0;
 }
 
-int tb_rundir_path(char path[TB_RUNDIR_SIZE])
+static int default_path(char path[TB_RUNDIR_SIZE])
 {
-	const char *dir = secure_getenv("TRACEBUF_RUNDIR");
+	const char *dir;
 
-	if (dir && *dir)
-		return join(path, dir, "");
 	if (geteuid() == 0)
 		return join(path, "/run", "/tracebuf");
 	dir = secure_getenv("XDG_RUNTIME_DIR");
 	if (dir && *dir)
 		return join(path, dir, "/tracebuf");
 	return -ENOENT;
+}
+
+int tb_rundir_path(char path[TB_RUNDIR_SIZE])
+{
+	const char *dir = secure_getenv("TRACEBUF_RUNDIR");
+
+	if (dir && *dir)
+		return join(path, dir, "");
+	return default_path(path);
+}
+
+const char *tb_rundir_domain(const char *path)
+{
+	char usual[TB_RUNDIR_SIZE];
+
+	return !path || (!default_path(usual) && !strcmp(path, usual)) ? "" : path;
 }

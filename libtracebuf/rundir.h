@@ -14,4 +14,10 @@
  */
 int tb_rundir_path(char path[TB_RUNDIR_SIZE]);
 
+/*
+ * The domain of a process or a daemon whose run directory is path (NULL: it has none), in the kernel home: "" if that is
+ * the directory which is used when the environment says nothing, else path. Shorter than TB_RUNDIR_SIZE.
+ */
+const char *tb_rundir_domain(const char *path);
+
 #endif
