@@ -245,6 +245,13 @@ static int do_put(struct tb_ring *ring, unsigned long arg)
 	return about.reserved ? -EINVAL : tb_ring_put(ring, &about);
 }
 
+static int do_release(struct tb_object *object)
+{
+	if (object->type->kind == TRACEBUF_KIND_RING)
+		return tb_ring_release(tb_ring_of(object));
+	return object->type->kind == TRACEBUF_KIND_PROCESS ? tb_process_release(tb_process_from(object)) : -EINVAL;
+}
+
 long tb_reader_ioctl(struct tb_object *object, unsigned int number, unsigned long arg)
 {
 	struct tb_ring *ring = object && object->type->kind == TRACEBUF_KIND_RING ? tb_ring_of(object) : NULL;
@@ -255,7 +262,7 @@ long tb_reader_ioctl(struct tb_object *object, unsigned int number, unsigned lon
 	case TRACEBUF_IOC_PUT:
 		return ring ? do_put(ring, arg) : -EINVAL;
 	case TRACEBUF_IOC_RELEASE:
-		return ring && !arg ? tb_ring_release(ring) : -EINVAL;
+		return object && !arg ? do_release(object) : -EINVAL;
 	}
 	return -ENOTTY;
 }

@@ -36,9 +36,10 @@ static bool is_writable(u64 offset)
 	return offset >= TRACEBUF_RING_PRODUCER_OFFSET;
 }
 
+/* The header and producer pages always exist. What is between these and the data is nobody's, and reads as zeroes, too. */
 static bool is_on_demand(u64 offset)
 {
-	return offset >= TRACEBUF_RING_DATA_OFFSET;
+	return true;
 }
 
 static u64 ring_position(struct tb_ring *ring)
