@@ -454,6 +454,16 @@ int tb_trace_set_rules(struct tb_trace *trace, void *rules, u32 size)
 	return 0;
 }
 
+/* What the processes consist of, that the trace sees now; those that come later dump when they register. */
+static void dump_processes(const struct tb_trace *trace)
+{
+	struct tb_process *process;
+
+	list_for_each_entry(process, &tb_processes, list)
+		if (!process->gone && tb_process_is_seen_by(process, trace))
+			tb_statedump_later(process, trace->generation);
+}
+
 int tb_trace_set_active(struct tb_trace *trace, bool active)
 {
 	lockdep_assert_held(&tb_lock);
@@ -461,5 +471,7 @@ int tb_trace_set_active(struct tb_trace *trace, bool active)
 		return 0;
 	trace->active = active;
 	show_change(trace->slot);
+	if (active)
+		dump_processes(trace);
 	return 0;
 }
