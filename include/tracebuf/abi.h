@@ -625,7 +625,11 @@ struct tracebuf_ioc_put {
 };
 TRACEBUF__SIZE(tracebuf_ioc_put, 16);
 
-/* The reader has all that it wants: the ring goes as soon as no process has it. No argument (0). */
+/*
+ * The reader has all that it wants: the ring goes as soon as no process has it. No argument (0). A process file that was
+ * opened to read takes it, too, once no process has it (-EBUSY before): what the process counted as lost has been read.
+ * A file that counted nothing goes without.
+ */
 #define TRACEBUF_IOC_RELEASE _IO(TRACEBUF_IOC_MAGIC, 11)
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -659,7 +663,7 @@ enum tracebuf_cmd {
 	/* Notifications. */
 	TRACEBUF_CMD_PROCESS_NEW,	/* FILE_NAME */
 	TRACEBUF_CMD_PROCESS_CHANGED,	/* FILE_NAME: it has new descriptions */
-	TRACEBUF_CMD_PROCESS_GONE,	/* FILE_NAME */
+	TRACEBUF_CMD_PROCESS_GONE,	/* FILE_NAME: no process has it any more; the file may stay for its reader */
 	TRACEBUF_CMD_RING_NEW,		/* GENERATION, FILE_NAME: its file has appeared */
 	TRACEBUF_CMD_RING_SWITCH,	/* GENERATION, FILE_NAME */
 	TRACEBUF_CMD_RING_GONE,		/* GENERATION, FILE_NAME */
