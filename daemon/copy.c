@@ -73,6 +73,8 @@ static int walk(struct tb_drain *drain, struct tb_copy *copy, struct tb_packet_w
 	if (ret)
 		return ret;
 	memcpy(copy->staging->data, &copy->packet, sizeof(copy->packet));
+	if (copy->closed && !split && !tb_packet_sum_is_right(copy->staging->data, copy->content_size))
+		return -EBADMSG;
 	ret = tb_packet_walk(copy->staging->data, copy->content_size, &drain->class->class, copy->time_end, ret_walk);
 	copy->ring_size = ret_walk->valid_size + (split ? drain->split.size - sizeof(copy->packet) : 0);
 	if (copy->closed && (ret || ret_walk->nr_events + (split ? drain->split.nr_events : 0) != copy->packet.nr_events))

@@ -293,6 +293,7 @@ static bool is_right(struct tb_drain *drain, int fd, uint64_t offset, struct tra
 		return false;
 	staging = tb_staging_get(placement, drain->info.cpu, size);
 	right = staging && pread(fd, staging->data, size, offset) == (ssize_t) size &&
+		tb_packet_sum_is_right(staging->data, size) &&
 		!tb_packet_walk(staging->data, size, &drain->class->class, packet->timestamp_end, &found) &&
 		found.nr_events == packet->nr_events;
 	tb_staging_put(placement, staging);

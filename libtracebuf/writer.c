@@ -12,6 +12,7 @@
  */
 #define _GNU_SOURCE
 #include "clock.h"
+#include "content_sum.h"
 #include "control.h"
 #include "crc32c.h"
 #include "process.h"
@@ -319,6 +320,8 @@ static int enter(struct tb_ring *ring, uint32_t cpu, uint64_t position)
 		packet.timestamp_end = tracebuf__load(&ring->producer->window);
 	packet.content_size = (position - start) * 8;
 	packet.events_discarded = tracebuf__load(&ring->producer->discarded);
+	packet.content_sum = ring->subbuf_size > TRACEBUF_MAX_SUM_SIZE ? 0 :
+			     tb_content_sum((const char *) place + HEADER_SIZE, position - start - HEADER_SIZE);
 	packet.open_crc = 0;
 	packet.close_crc = 0;
 	packet.close_crc = tb_crc32c(0, &packet, sizeof(packet));

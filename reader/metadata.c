@@ -9,7 +9,7 @@
  *
  * What only tracebuf reads of a packet header (checksums, event counts) has no name in TSDL: babeltrace2 warns of names
  * there that it does not know. Alignment leaps over it: stream_id is aligned to 8 bytes (over open_crc), the packet
- * context to 64 (over event_seq ... reserved). A struct is aligned as its members are, so the wide event header's id
+ * context to 64 (over event_seq ... content_sum). A struct is aligned as its members are, so the wide event header's id
  * must be aligned to a bit, or the header would not begin right behind the 5 bits. An event header's "id" stands up to
  * two times in it; readers take the last one that they decoded.
  */

@@ -12,6 +12,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
+#include "../libtracebuf/content_sum.h"
 #include "../libtracebuf/crc32c.h"
 
 #define TIME_MASK ((1ull << TRACEBUF_WINDOW_BITS) - 1)
@@ -26,6 +27,7 @@ uint32_t tb_packet_open_crc(const struct tracebuf_packet *packet)
 	copy.timestamp_end = 0;
 	copy.content_size = 0;
 	copy.events_discarded = 0;
+	copy.content_sum = 0;
 	return tb_crc32c(0, &copy, sizeof(copy));
 }
 
@@ -78,8 +80,21 @@ void tb_packet_finish(struct tracebuf_packet *packet, uint64_t timestamp_end, ui
 	packet->packet_size = packet_size * 8;
 	packet->nr_events = nr_events;
 	packet->events_discarded = events_discarded;
+	packet->content_sum = 0;
 	packet->open_crc = tb_packet_open_crc(packet);
 	packet->close_crc = tb_packet_close_crc(packet);
+}
+
+bool tb_packet_sum_is_right(const void *packet, size_t size)
+{
+	struct tracebuf_packet head;
+
+	memcpy(&head, packet, sizeof(head));
+	if (!head.content_sum)
+		return true;
+	return head.content_size / 8 >= sizeof(head) && head.content_size / 8 <= size &&
+	       tb_content_sum((const char *) packet + sizeof(head), head.content_size / 8 - sizeof(head)) ==
+	       head.content_sum;
 }
 
 size_t tb_context_size(uint32_t context)

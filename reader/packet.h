@@ -55,10 +55,16 @@ int tb_packet_check_file(const struct tracebuf_packet *packet, const uint8_t uui
 
 /*
  * Make the head of an unfinished packet that of a finished one, with both checksums: for whoever writes it to a file.
- * content_size: bytes, packet header included; packet_size: bytes, not less.
+ * content_size: bytes, packet header included; packet_size: bytes, not less. It has no content_sum then.
  */
 void tb_packet_finish(struct tracebuf_packet *packet, uint64_t timestamp_end, uint64_t content_size,
 		      uint64_t packet_size, uint64_t nr_events, uint64_t events_discarded);
+
+/*
+ * Do the bytes behind a finished packet's head add up to its content_sum, if it has one? size: bytes of the packet that
+ * are there, at least content_size. Pure.
+ */
+bool tb_packet_sum_is_right(const void *packet, size_t size);
 
 /* The two checksums as the layout defines them. */
 uint32_t tb_packet_open_crc(const struct tracebuf_packet *packet);

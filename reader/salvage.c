@@ -164,6 +164,8 @@ static int check_events(struct ring *ring, size_t content_size, bool closed, str
 	int ret;
 
 	memcpy(&head, ring->bytes, HEAD_SIZE);
+	if (closed && !tb_packet_sum_is_right(ring->bytes, content_size))
+		return -EBADMSG;
 	ret = tb_packet_walk(ring->bytes, content_size, ring->class, closed ? head.timestamp_end : UINT64_MAX, ret_walk);
 	if (closed && (ret || ret_walk->nr_events != head.nr_events))
 		return -EBADMSG;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../libtracebuf/content_sum.h"
 #include "../reader/packet.h"
 #include "harness.h"
 #include "unit_reader_maker.h"
@@ -241,7 +242,7 @@ static void test_head(void)
 	TB_ASSERT_EQUAL(tb_packet_check_file(&head, ring.uuid, sizeof(head)), 0);
 	for (size_t bit = 0; bit < sizeof(head) * 8; bit++) {
 		size_t at = bit / 8;
-		bool of_close = (at >= 48 && at < 60) || (at >= 72 && at < 88) || (at >= 104 && at < 112);
+		bool of_close = (at >= 48 && at < 64) || (at >= 72 && at < 88) || (at >= 104 && at < 112);
 
 		((uint8_t *) &head)[at] ^= 1u << bit % 8;
 		TB_ASSERT_EQUAL(tb_packet_check(&head, &ring, 7, true), -EBADMSG);
@@ -274,12 +275,44 @@ static void test_head_lies(void)
 	TB_ASSERT_EQUAL(tb_packet_check_file(&head, ring.uuid, sizeof(head)), -EBADMSG);
 }
 
+/* Any one bit of the content, and any two blocks that changed places, are seen; no sum is no complaint. */
+static void test_content_sum(void)
+{
+	uint8_t packet[sizeof(struct tracebuf_packet) + 1000];
+	struct tracebuf_packet *head = (void *) packet;
+	const size_t size = sizeof(packet), begin = sizeof(*head);
+
+	for (size_t i = 0; i < size; i++)
+		packet[i] = (uint8_t) tb_random();
+	head->content_size = size * 8;
+	head->content_sum = tb_content_sum(packet + begin, size - begin);
+	CU_ASSERT(head->content_sum != 0 && tb_packet_sum_is_right(packet, size));
+	CU_ASSERT(!tb_packet_sum_is_right(packet, size - 1));
+	for (size_t bit = begin * 8; bit < size * 8; bit++) {
+		packet[bit / 8] ^= (uint8_t) (1u << bit % 8);
+		CU_ASSERT(!tb_packet_sum_is_right(packet, size));
+		packet[bit / 8] ^= (uint8_t) (1u << bit % 8);
+	}
+	for (size_t i = 0; i < 64; i++) {
+		uint8_t byte = packet[begin + 64 + i];
+
+		packet[begin + 64 + i] = packet[begin + 256 + i];
+		packet[begin + 256 + i] = byte;
+	}
+	CU_ASSERT(!tb_packet_sum_is_right(packet, size));
+	head->content_sum = 0;
+	CU_ASSERT(tb_packet_sum_is_right(packet, size));
+	head->content_sum = 1;
+	head->content_size = 8;
+	CU_ASSERT(!tb_packet_sum_is_right(packet, size));
+}
+
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{ "walk", test_walk }, { "events", test_events }, { "cut", test_cut }, { "pieces", test_pieces },
 		{ "spoilt", test_spoilt }, { "wrong events", test_wrong_events }, { "head", test_head },
-		{ "head that lies", test_head_lies },
+		{ "head that lies", test_head_lies }, { "content sum", test_content_sum },
 		CU_TEST_INFO_NULL,
 	};
 

@@ -145,6 +145,8 @@ static int take_packet(struct copy *copy, uint64_t offset, struct tracebuf_packe
 	copy->packet = more;
 	if (read_whole(copy->from, copy->packet, ret_head->packet_size / 8, offset))
 		return -ENODATA;
+	if (!tb_packet_sum_is_right(copy->packet, ret_head->packet_size / 8))
+		return -EBADMSG;
 	return tb_packet_walk(copy->packet, ret_head->content_size / 8, class, ret_head->timestamp_end, &walk) ||
 	       walk.nr_events != ret_head->nr_events ? -EBADMSG : 0;
 }

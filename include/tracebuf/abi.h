@@ -412,7 +412,7 @@ struct tracebuf_packet {
 	__u64 event_seq;		/* events recorded in this ring before this packet */
 	__u64 nr_events;		/* (close) */
 	__u32 close_crc;		/* (close) CRC32C over the packet with this word and open_crc 0 */
-	__u32 reserved;
+	__u32 content_sum;		/* (close) over the bytes behind the header, by content_sum.c; 0: none */
 	/* packet.context */
 	__u64 timestamp_begin;
 	__u64 timestamp_end;		/* (close) */
@@ -426,8 +426,12 @@ struct tracebuf_packet {
 };
 TRACEBUF__SIZE(tracebuf_packet, 136);
 TRACEBUF__LAYOUT(tracebuf_packet, stream_id, 24);
+TRACEBUF__LAYOUT(tracebuf_packet, content_sum, 60);
 TRACEBUF__LAYOUT(tracebuf_packet, timestamp_begin, 64);
 TRACEBUF__LAYOUT(tracebuf_packet, cpu_id, 112);
+
+/* Sub-buffers larger than this have no content_sum: it would take a good part of a time slice. */
+#define TRACEBUF_MAX_SUM_SIZE (16u << 20)
 
 #define TRACEBUF_CTF_MAGIC 0xC1FC1FC1u
 
