@@ -155,7 +155,7 @@ int tb_archive_rotate(struct tb_recording *recording, char *path, size_t size, s
 	if (recording->snapshot)
 		return tb_fail(message, -EINVAL, "trace %s is a snapshot trace: it has no files to rotate",
 			       recording->slot.name);
-	tb_discovery_catch_up(recording->daemon);
+	tb_discovery_settle(recording->daemon);
 	dir = make_archive(recording, path, size);
 	if (dir < 0)
 		return tb_fail(message, dir, "output %s: %s", recording->output, strerror(-dir));
@@ -193,7 +193,7 @@ int tb_archive_snapshot(struct tb_recording *recording, const char *output, char
 			       recording->slot.name, recording->output);
 	if (output[0] != '/' || (size_t) snprintf(prefix, sizeof(prefix), "%s/snapshot-", output) >= sizeof(prefix))
 		return tb_fail(message, -EINVAL, "output '%s': must be an absolute path", output);
-	tb_discovery_catch_up(recording->daemon);
+	tb_discovery_settle(recording->daemon);
 	if (mkdir(output, 0755) && errno != EEXIST)
 		return tb_fail(message, -errno, "output %s: %s", output, strerror(errno));
 	dir = make_numbered(prefix, path, size);

@@ -3,14 +3,13 @@
  * Channels as users ask for them: names, modes and contexts in words, and the limits that a channel must keep.
  *
  * Invariant: what passes tb_channel_check() is a geometry that every reader takes (reader/ring.c), and whose rings of
- * one CPU fit into the run directory's file system.
+ * one CPU fit into the home.
  */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
-#include "recording.h"
+#include "home.h"
 
 static const struct {
 	const char *name;
@@ -94,21 +93,6 @@ static bool is_power_of_two(uint64_t n)
 	return n && !(n & (n - 1));
 }
 
-static int check_memory(const struct tb_daemon *daemon, uint64_t ring_size, struct tb_message *message)
-{
-	struct statvfs fs;
-	uint64_t available;
-
-	if (fstatvfs(daemon->rundir.fd, &fs))
-		return 0;
-	available = (uint64_t) fs.f_blocks * fs.f_frsize;
-	if (TRACEBUF_RING_DATA_OFFSET + ring_size <= available)
-		return 0;
-	return tb_fail(message, -EINVAL, "channel needs %llu MiB for each CPU, the file system of %s has %llu MiB in all",
-		       (unsigned long long) (ring_size >> 20), daemon->rundir.path,
-		       (unsigned long long) (available >> 20));
-}
-
 int tb_channel_check(const struct tb_daemon *daemon, const struct tracebuf_channel *channel,
 		     struct tb_message *message)
 {
@@ -129,5 +113,5 @@ int tb_channel_check(const struct tb_daemon *daemon, const struct tracebuf_chann
 	if (size * channel->nr_subbufs > TRACEBUF_MAX_RING_SIZE)
 		return tb_fail(message, -EINVAL, "subbuf-size %llu times num-subbuf %u: must not pass %llu bytes", size,
 			       channel->nr_subbufs, TRACEBUF_MAX_RING_SIZE);
-	return daemon ? check_memory(daemon, size * channel->nr_subbufs, message) : 0;
+	return daemon ? daemon->home->check_room(daemon, size * channel->nr_subbufs, message) : 0;
 }

@@ -193,8 +193,8 @@ static int keep_rules(struct tb_control *control, unsigned int number, const voi
 	return 0;
 }
 
-int tb_control_set_slot(struct tb_control *control, unsigned int number, const struct tracebuf_slot *slot,
-			const void *rules, size_t rules_size)
+int tb_control_keep(struct tb_control *control, unsigned int number, const struct tracebuf_slot *slot,
+		    const void *rules, size_t rules_size)
 {
 	static const struct tracebuf_slot none;
 	struct tracebuf_slot *target = &control->page.slot[number];
@@ -209,7 +209,17 @@ int tb_control_set_slot(struct tb_control *control, unsigned int number, const s
 		control->freed_ns[number] = now_ns(CLOCK_MONOTONIC);
 	*target = slot ? *slot : none;
 	target->rules_size = rules_size;
-	ret = store_sequence(control);
+	return 0;
+}
+
+int tb_control_set_slot(struct tb_control *control, unsigned int number, const struct tracebuf_slot *slot,
+			const void *rules, size_t rules_size)
+{
+	struct tracebuf_slot *target = &control->page.slot[number];
+	int ret = tb_control_keep(control, number, slot, rules, rules_size);
+
+	if (!ret)
+		ret = store_sequence(control);
 	if (!ret)
 		ret = store(control, target, sizeof(*target), (char *) target - (char *) &control->page);
 	if (!ret && rules_size)

@@ -31,6 +31,9 @@ int tb_control_set_clock(struct tb_control *control, const struct tb_clock *cloc
 /* A slot that is out of quarantine: its number, -EUSERS (all taken), -EAGAIN (the free ones are still too young). */
 int tb_control_find_slot(const struct tb_control *control, uint64_t quarantine_ns);
 
+/* The private copy alone: a slot and its rules. 0, -ENOSPC, -ENOMEM. */
+int tb_control_keep(struct tb_control *control, unsigned int number, const struct tracebuf_slot *slot,
+		    const void *rules, size_t rules_size);
 /* Shows processes a slot and its rules. slot NULL: nothing is there any more, and its quarantine begins. */
 int tb_control_set_slot(struct tb_control *control, unsigned int number, const struct tracebuf_slot *slot,
 			const void *rules, size_t rules_size);

@@ -16,12 +16,17 @@
 #define TB_PROCESS_BUCKETS 4096
 #define TB_DESCRIPTIONS_BUCKETS 256
 
+struct tb_home;
+struct tb_kernel;
 struct tb_recording;
 
 /* Everything that one tracebufd knows. One thread uses it. */
 struct tb_daemon {
 	struct tb_loop loop;
 	struct tb_rundir rundir;
+	const struct tb_home *home;				/* of the pages */
+	struct tb_kernel *kernel;				/* home_kernel.c; NULL: not that home */
+	uint64_t domain;					/* of the processes that we see: tracebuf_process.domain */
 	struct tb_control control;
 	struct tb_clock clock;
 	struct tb_placement placement;
@@ -41,11 +46,12 @@ struct tb_daemon {
 	struct cds_list_head hungry;				/* tb_drain.hungry: have something to write, and no room */
 	uint64_t in_flight_size;				/* bytes of stream file writes under way */
 
-	struct tb_completion inotify_ready, tick;
+	struct tb_completion inotify_ready, news_ready, tick;
+	int news_fd;						/* readable when the home has news; -1: never */
 	struct __kernel_timespec tick_time;
 	unsigned int nr_ticks;
 	struct cds_list_head *next_process;			/* where the tick goes on */
-	int retry;						/* errno: the run directory must be read again; 0: no */
+	int retry;						/* errno: all that is there must be listed again; 0: no */
 	uint64_t retry_since_ns;				/* when that failed first; 0: it did not */
 	struct tb_completion signal_ready, stdin_ready, socket_ready;
 	int signal_fd;

@@ -4,21 +4,19 @@
  *
  * Invariant: a process is ended only after inotify was read to its end since its death became known: all its rings were
  * published before it died, so all of them are known by then. What inotify lost (overflow), and what could not be
- * looked at for a want that passes (daemon->retry), is found by reading the directories; until that is done, or has
+ * looked at for a want that passes (daemon->retry), is found by listing all there is; until that is done, or has
  * failed for MAX_HOLD_NS, nobody is ended. What rings no bell is looked at by the tick, a part each time, so that a
  * tick's cost is bounded.
  */
 #define _GNU_SOURCE
 #include "discovery.h"
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 #include "drain.h"
+#include "home.h"
 #include "output.h"
 #include "process.h"
 #include "recording.h"
@@ -34,14 +32,14 @@
 /* The dead wait so long for what cannot be read. */
 #define MAX_HOLD_NS 10000000000ull
 
-static void process_found(void *data, const char *name)
+void tb_discovery_process_found(void *data, const char *name)
 {
 	struct tb_process *process;
 
 	tb_daemon_retry(data, tb_process_discover(data, name, &process));
 }
 
-static void ring_found(void *data, const char *name)
+void tb_discovery_ring_found(void *data, const char *name)
 {
 	struct tb_recording *recording = data;
 	struct tb_drain *drain;
@@ -52,21 +50,21 @@ static void ring_found(void *data, const char *name)
 		tb_drain_pump(drain);
 }
 
-static void rescan(struct tb_daemon *daemon)
+void tb_discovery_rescan(struct tb_daemon *daemon)
 {
 	daemon->retry = 0;
-	tb_daemon_retry(daemon, tb_dir_each(daemon->rundir.fd, "procs", process_found, daemon));
+	tb_daemon_retry(daemon, daemon->home->list_processes(daemon));
 	tb_process_refresh_all(daemon);
 	for (int i = 0; i < TRACEBUF_NR_SLOTS; i++) {
 		struct tb_recording *recording = daemon->recording[i];
 
 		if (recording)
-			tb_daemon_retry(daemon, tb_dir_each(recording->rings_fd, ".", ring_found, recording));
+			tb_daemon_retry(daemon, daemon->home->list_rings(recording));
 	}
 	if (daemon->retry && !daemon->retry_since_ns) {
 		daemon->retry_since_ns = tb_now_ns();
-		tb_say("run directory %s: not all of it can be read now: %s; it is tried again", daemon->rundir.path,
-		       strerror(daemon->retry));
+		tb_say("%s home, run directory %s: not all of it can be read now: %s; it is tried again",
+		       daemon->home->name, daemon->rundir.path, strerror(daemon->retry));
 	} else if (!daemon->retry) {
 		daemon->retry_since_ns = 0;
 	}
@@ -78,46 +76,74 @@ static bool holds_dead(const struct tb_daemon *daemon)
 	return daemon->retry && (!daemon->retry_since_ns || tb_now_ns() - daemon->retry_since_ns < MAX_HOLD_NS);
 }
 
-static void process_event(struct tb_daemon *daemon, const struct inotify_event *event)
+static struct tb_process *find_process(struct tb_daemon *daemon, const char *name)
 {
-	struct tb_process *process;
 	uint64_t incarnation;
 	int32_t pid;
 
-	if (event->mask & IN_MOVED_TO) {
-		process_found(daemon, event->name);
-		return;
-	}
-	if (!tb_process_name_parse(event->name, &pid, &incarnation))
-		return;
-	process = tb_process_find(daemon, pid, incarnation);
+	return tb_process_name_parse(name, &pid, &incarnation) ? tb_process_find(daemon, pid, incarnation) : NULL;
+}
+
+void tb_discovery_process_changed(struct tb_daemon *daemon, const char *name)
+{
+	struct tb_process *process = find_process(daemon, name);
+
+	if (process)
+		tb_process_refresh(process);
+}
+
+void tb_discovery_process_gone(struct tb_daemon *daemon, const char *name)
+{
+	struct tb_process *process = find_process(daemon, name);
+
+	if (process)
+		tb_process_mark_dead(process);
+}
+
+static void process_deleted(struct tb_daemon *daemon, const char *name)
+{
+	struct tb_process *process = find_process(daemon, name);
+
 	if (!process)
 		return;
-	if (event->mask & IN_ATTRIB)
-		tb_process_refresh(process);
+	if (daemon->home->tells_deaths)
+		tb_process_mark_dead(process);
 	/* It ends in order, and has no ring. */
-	else if (event->mask & IN_DELETE && cds_list_empty(&process->drains) && !process->dead)
+	else if (cds_list_empty(&process->drains) && !process->dead)
 		tb_process_forget(process, false);
+}
+
+static void process_event(struct tb_daemon *daemon, const struct inotify_event *event)
+{
+	if (event->mask & (IN_MOVED_TO | IN_CREATE))
+		tb_discovery_process_found(daemon, event->name);
+	else if (event->mask & IN_ATTRIB)
+		tb_discovery_process_changed(daemon, event->name);
+	else if (event->mask & IN_DELETE)
+		process_deleted(daemon, event->name);
+}
+
+void tb_discovery_ring_bell(struct tb_recording *recording, const char *name)
+{
+	struct tb_ring_name parsed;
+	struct tb_drain *drain = tb_ring_name_parse(name, &parsed) ? tb_drain_find(recording, &parsed) : NULL;
+
+	if (drain)
+		tb_drain_pump(drain);
 }
 
 static void ring_event(struct tb_recording *recording, const struct inotify_event *event)
 {
-	struct tb_ring_name name;
-	struct tb_drain *drain;
-
-	if (event->mask & IN_MOVED_TO) {
-		ring_found(recording, event->name);
-	} else if (event->mask & IN_ATTRIB && tb_ring_name_parse(event->name, &name)) {
-		drain = tb_drain_find(recording, &name);
-		if (drain)
-			tb_drain_pump(drain);
-	}
+	if (event->mask & (IN_MOVED_TO | IN_CREATE))
+		tb_discovery_ring_found(recording, event->name);
+	else if (event->mask & IN_ATTRIB)
+		tb_discovery_ring_bell(recording, event->name);
 }
 
 static void dispatch(struct tb_daemon *daemon, const struct inotify_event *event)
 {
 	if (event->mask & IN_Q_OVERFLOW) {
-		rescan(daemon);
+		tb_discovery_rescan(daemon);
 		return;
 	}
 	if (!event->len || event->name[0] == '.')
@@ -131,7 +157,7 @@ static void dispatch(struct tb_daemon *daemon, const struct inotify_event *event
 			ring_event(daemon->recording[i], event);
 }
 
-static void read_events(struct tb_daemon *daemon)
+void tb_discovery_read_inotify(struct tb_daemon *daemon)
 {
 	static char buffer[BUFFER_SIZE] __attribute__((aligned(8)));
 	ssize_t got;
@@ -145,33 +171,10 @@ static void read_events(struct tb_daemon *daemon)
 		}
 }
 
-/* A file in procs/ that is no known process's: who made it, or was making it, may be dead. */
-static void sweep_file(struct tb_daemon *daemon, int dir, const char *name)
+static void read_events(struct tb_daemon *daemon)
 {
-	uint64_t incarnation;
-	int32_t pid;
-
-	if (!tb_process_name_parse(name + (name[0] == '.'), &pid, &incarnation) ||
-	    tb_process_find(daemon, pid, incarnation) || !kill(pid, 0) || errno != ESRCH)
-		return;
-	unlinkat(dir, name, 0);
-}
-
-/* Removes what dead processes left half made. */
-static void sweep(struct tb_daemon *daemon)
-{
-	int fd = openat(daemon->rundir.procs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((entry = readdir(dir)))
-		sweep_file(daemon, fd, entry->d_name);
-	closedir(dir);
+	tb_discovery_read_inotify(daemon);
+	daemon->home->read_news(daemon);
 }
 
 /* All that a dead process left is taken now; if not all of it can be had, it stays among the dying. */
@@ -216,9 +219,10 @@ static void catch_up(struct tb_daemon *daemon, bool again)
 	inside = true;
 	read_events(daemon);
 	if (again && daemon->retry)
-		rescan(daemon);
+		tb_discovery_rescan(daemon);
 	while (!cds_list_empty(&daemon->dying) && !holds_dead(daemon)) {
 		/* Deaths that became known while events were read: once more to the end, for their rings. */
+		tb_daemon_retry(daemon, daemon->home->settle(daemon));
 		read_events(daemon);
 		for (unsigned int nr = daemon->nr_dying; nr && !holds_dead(daemon); nr--)
 			end_process(cds_list_first_entry(&daemon->dying, struct tb_process, dying));
@@ -231,6 +235,12 @@ void tb_discovery_catch_up(struct tb_daemon *daemon)
 	catch_up(daemon, true);
 }
 
+void tb_discovery_settle(struct tb_daemon *daemon)
+{
+	tb_daemon_retry(daemon, daemon->home->settle(daemon));
+	catch_up(daemon, true);
+}
+
 static void inotify_ready(struct tb_completion *completion, int result)
 {
 	struct tb_daemon *daemon = caa_container_of(completion, struct tb_daemon, inotify_ready);
@@ -239,6 +249,15 @@ static void inotify_ready(struct tb_completion *completion, int result)
 	/* What failed is left to the tick: events may be many. */
 	catch_up(daemon, false);
 	tb_loop_poll(&daemon->loop, completion, daemon->rundir.inotify_fd, POLLIN);
+}
+
+static void news_ready(struct tb_completion *completion, int result)
+{
+	struct tb_daemon *daemon = caa_container_of(completion, struct tb_daemon, news_ready);
+
+	(void) result;
+	catch_up(daemon, false);
+	tb_loop_poll(&daemon->loop, completion, daemon->news_fd, POLLIN);
 }
 
 /* A part of the processes: news in their files, and the deaths of those that no pidfd watches. */
@@ -285,7 +304,7 @@ static void tick(struct tb_completion *completion, int result)
 			tick_drains(recording);
 	}
 	if (++daemon->nr_ticks % SWEEP_TICKS == 0 && !daemon->retry)
-		sweep(daemon);
+		daemon->home->sweep(daemon);
 	tb_loop_timeout(&daemon->loop, completion, &daemon->tick_time);
 }
 
@@ -297,16 +316,21 @@ int tb_discovery_start(struct tb_daemon *daemon)
 	if (ret)
 		return ret;
 	/* Once more at once: what is known of the rings until here is forgotten after this. */
-	rescan(daemon);
+	tb_daemon_retry(daemon, daemon->home->settle(daemon));
+	tb_discovery_rescan(daemon);
 	if (daemon->retry)
-		rescan(daemon);
+		tb_discovery_rescan(daemon);
 	tb_takeover_complete(daemon);
 	if (!daemon->retry)
-		sweep(daemon);
+		daemon->home->sweep(daemon);
 	tb_discovery_catch_up(daemon);
 	tb_process_refresh_all(daemon);
 	daemon->inotify_ready.done = inotify_ready;
 	tb_loop_poll(&daemon->loop, &daemon->inotify_ready, daemon->rundir.inotify_fd, POLLIN);
+	if (daemon->news_fd >= 0) {
+		daemon->news_ready.done = news_ready;
+		tb_loop_poll(&daemon->loop, &daemon->news_ready, daemon->news_fd, POLLIN);
+	}
 	daemon->tick.done = tick;
 	daemon->tick_time.tv_nsec = TICK_NS;
 	tb_loop_timeout(&daemon->loop, &daemon->tick, &daemon->tick_time);

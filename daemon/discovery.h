@@ -4,13 +4,28 @@
 
 #include "daemon.h"
 
-/* Takes up what is in the run directory, then lets the loop watch it. 0 or -errno. */
+/* Takes up what there is, then lets the loop watch it. 0 or -errno. */
 int tb_discovery_start(struct tb_daemon *daemon);
 
 /*
- * Reads all that inotify has, and the directories if something could not be looked at; then ends the processes that are
+ * Reads all that is new, and lists all there is if something could not be looked at; then ends the processes that are
  * known to be dead.
  */
 void tb_discovery_catch_up(struct tb_daemon *daemon);
+/* The same, with all rings of now, also those that the home would tell of later. For verbs. */
+void tb_discovery_settle(struct tb_daemon *daemon);
+
+/* For the home, which knows names: of a process file, a ring. data: the daemon; the recording. */
+void tb_discovery_process_found(void *data, const char *name);
+void tb_discovery_ring_found(void *data, const char *name);
+/* There is something new in it. */
+void tb_discovery_process_changed(struct tb_daemon *daemon, const char *name);
+void tb_discovery_ring_bell(struct tb_recording *recording, const char *name);
+/* No such process any more; its rings are still there. */
+void tb_discovery_process_gone(struct tb_daemon *daemon, const char *name);
+/* Lists all that there is: something may have been missed. */
+void tb_discovery_rescan(struct tb_daemon *daemon);
+/* Reads what inotify has to its end, and nothing else. */
+void tb_discovery_read_inotify(struct tb_daemon *daemon);
 
 #endif

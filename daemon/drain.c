@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "archive.h"
+#include "home.h"
 #include "metadata_file.h"
 #include "ringfile.h"
 #include "state.h"
@@ -199,7 +200,7 @@ int tb_drain_discover(struct tb_recording *recording, const char *name, struct t
 	if (ret) {
 		if (drain->process && !tb_is_passing(ret))
 			drain->process->suspect = true;
-		if (!tb_is_passing(ret) && faccessat(recording->rings_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		if (!tb_is_passing(ret) && recording->daemon->home->has_ring(recording, name))
 			refuse(recording, name, -ret);
 		tb_ringfile_close(drain);
 		free(drain);
@@ -359,7 +360,7 @@ void tb_drain_retire(struct tb_drain *drain)
 	counts = final_counts(drain);
 	tb_counts_add(&drain->account->counts, &counts);
 	tb_state_add_counts(recording, drain->name, drain->account, &counts);
-	unlinkat(recording->rings_fd, drain->name, 0);
+	recording->daemon->home->remove_ring(recording, drain->name, drain->fd);
 	tb_drain_free(drain);
 }
 

@@ -24,6 +24,7 @@
 #include "command.h"
 #include "daemon.h"
 #include "discovery.h"
+#include "home.h"
 #include "process.h"
 #include "recording.h"
 #include "rseq_check.h"
@@ -34,6 +35,7 @@
 
 struct options {
 	const char *rundir;
+	const struct tb_home *home;
 	enum tracebuf_clock clock;	/* 0: chosen */
 	int ready_fd;			/* -1: none */
 	bool is_private;
@@ -47,6 +49,8 @@ static void usage(FILE *out)
 	      "                  else $XDG_RUNTIME_DIR/tracebuf)\n"
 	      "  --private       end in order when stdin reaches its end\n"
 	      "  --ready-fd N    write a newline to descriptor N when ready\n"
+	      "  --home HOME     of the buffers: kernel (tracebuf.ko), tmpfs (the run directory) or auto\n"
+	      "                  (default: $TRACEBUF_HOME, else the kernel if /dev/tracebuf can be opened)\n"
 	      "  --clock CLOCK   tsc, monotonic or counter (default: the best that the kernel trusts)\n"
 	      "  --help, --version\n", out);
 }
@@ -71,6 +75,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 		{ "private", no_argument, NULL, 'p' },
 		{ "ready-fd", required_argument, NULL, 'r' },
 		{ "clock", required_argument, NULL, 'c' },
+		{ "home", required_argument, NULL, 'm' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
@@ -86,6 +91,8 @@ static void parse_options(int argc, char **argv, struct options *options)
 			options->ready_fd = atoi(optarg);
 		else if (option == 'c' && !parse_clock(optarg, &options->clock))
 			continue;
+		else if (option == 'm' && (options->home = tb_home_choose(optarg)))
+			continue;
 		else if (option == 'h')
 			usage(stdout);
 		else if (option == 'v')
@@ -94,7 +101,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 			usage(stderr);
 		if (option == 'h' || option == 'v')
 			exit(EXIT_SUCCESS);
-		if (option == 'c' || option == '?')
+		if (option == 'c' || option == 'm' || option == '?')
 			exit(EXIT_FAILURE);
 	}
 	if (optind == argc)
@@ -178,23 +185,15 @@ static int open_counter(struct tb_daemon *daemon)
 /* The control page and the clock, taken over or new. */
 static int open_control(struct tb_daemon *daemon, const struct options *options)
 {
-	enum tracebuf_clock wanted = options->clock ? options->clock : tb_clock_choose();
-	int counter_fd = -1, ret;
-	bool found;
+	int ret = daemon->home->open(daemon, options->clock), counter_fd = -1;
 
-	ret = tb_control_open(&daemon->control, daemon->rundir.fd, wanted, &found);
-	if (ret) {
-		tb_say(ret == -EPROTONOSUPPORT ? "%s/control was made by another version of tracebuf: %s" :
-		       "%s/control: %s", daemon->rundir.path, strerror(-ret));
+	if (ret)
 		return ret;
-	}
-	if (found && options->clock && daemon->control.page.clock != (uint32_t) options->clock)
-		tb_say("--clock is ignored: the traces that were taken over have another one");
 	if (daemon->control.page.clock == TRACEBUF_CLOCK_COUNTER)
 		counter_fd = open_counter(daemon);
 	ret = tb_clock_init(&daemon->clock, daemon->control.page.clock, counter_fd);
 	if (!ret)
-		ret = tb_control_set_clock(&daemon->control, &daemon->clock, tb_rseq_works());
+		ret = daemon->home->set_clock(daemon, tb_rseq_works());
 	if (ret)
 		tb_say("clock: %s", strerror(-ret));
 	return ret;
@@ -287,6 +286,8 @@ int main(int argc, char **argv)
 		}
 		options.rundir = path;
 	}
+	daemon.home = options.home ? options.home : tb_home_choose(NULL);
+	daemon.news_fd = -1;
 	share_descriptors(&daemon);
 	ret = tb_rundir_open(&daemon.rundir, options.rundir, message, sizeof(message));
 	if (ret) {
@@ -302,7 +303,7 @@ int main(int argc, char **argv)
 	if (!ret)
 		end(&daemon);
 	tb_process_table_destroy(&daemon);
-	tb_control_close(&daemon.control);
+	daemon.home->close(&daemon, !ret);
 	tb_placement_destroy(&daemon.placement);
 	tb_rundir_close(&daemon.rundir, !ret);
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -4,7 +4,7 @@
  *
  * Invariant: a process is known by pid and incarnation, never by pid alone, and nothing in its file is believed: every
  * look copies what it needs with pread(2) and checks the copy. A process costs one descriptor (its pidfd) while it
- * lives, none if descriptors are short. Its file is opened for each look and closed again.
+ * lives, none if descriptors are short or the home tells of deaths. Its file is opened for each look and closed again.
  */
 #define _GNU_SOURCE
 #include "process.h"
@@ -14,11 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include "enable.h"
+#include "home.h"
 
 /* By pid alone: all incarnations of a pid are in one bucket. */
 static struct cds_list_head *bucket_of(struct tb_daemon *daemon, int32_t pid)
@@ -45,22 +44,6 @@ struct tb_process *tb_process_find(struct tb_daemon *daemon, int32_t pid, uint64
 		if (process->info.pid == pid && process->info.incarnation == incarnation)
 			return process;
 	return NULL;
-}
-
-/* Its file, checked to be a plain file of an allowed owner. Returns a descriptor or -errno. */
-static int open_file(const struct tb_daemon *daemon, const char *name, uint64_t *ret_size)
-{
-	int fd = openat(daemon->rundir.procs_fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct stat stat;
-
-	if (fd < 0)
-		return errno == ELOOP || errno == ENXIO || errno == EISDIR ? -EBADMSG : -errno;
-	if (fstat(fd, &stat) || !S_ISREG(stat.st_mode) || (stat.st_uid != geteuid() && geteuid())) {
-		close(fd);
-		return -EBADMSG;
-	}
-	*ret_size = stat.st_size;
-	return fd;
 }
 
 static void complain(struct tb_process *process, const char *what)
@@ -115,7 +98,7 @@ uint64_t tb_process_age_ns(uint64_t incarnation)
 static int set_enable_records(struct tb_process *process, int fd, uint32_t enable_size)
 {
 	const struct tb_control *control = &process->daemon->control;
-	int ret = process->descriptions ? tb_enable_store(fd, enable_size, process->descriptions, control) : 0;
+	int ret = process->descriptions ? process->daemon->home->enable(process, fd, enable_size) : 0;
 
 	process->enable_size = enable_size;
 	process->evaluated = ret ? 0 : control->page.rules_generation;
@@ -158,7 +141,7 @@ static int look(struct tb_process *process, int fd)
 int tb_process_refresh(struct tb_process *process)
 {
 	uint64_t size;
-	int fd = open_file(process->daemon, process->name, &size), ret = fd;
+	int fd = process->daemon->home->open_process(process->daemon, process->name, &size), ret = fd;
 
 	if (fd >= 0) {
 		ret = size >= TRACEBUF_PROCESS_SIZE ? look(process, fd) : -EBADMSG;
@@ -228,6 +211,8 @@ static void watch(struct tb_process *process)
 	struct tb_daemon *daemon = process->daemon;
 	int dead;
 
+	if (daemon->home->tells_deaths)
+		return;
 	if (daemon->nr_pidfds < daemon->max_pidfds)
 		process->pidfd = syscall(SYS_pidfd_open, process->info.pid, 0);
 	if (process->pidfd >= 0)
@@ -306,10 +291,12 @@ int tb_process_discover(struct tb_daemon *daemon, const char *name, struct tb_pr
 		return -EBADMSG;
 	process = tb_process_find(daemon, pid, incarnation);
 	if (!process) {
-		fd = open_file(daemon, name, &size);
+		fd = daemon->home->open_process(daemon, name, &size);
 		if (fd < 0)
 			return fd;
 		ret = read_header(fd, size, name, &info);
+		if (!ret && info.domain != daemon->domain)
+			ret = -EPERM;
 		process = ret ? NULL : add(daemon, &info);
 		if (process)
 			tb_daemon_retry(daemon, look(process, fd));
@@ -341,25 +328,10 @@ static void leave_dying(struct tb_process *process)
 	process->daemon->nr_dying--;
 }
 
-/* Does any process have its file mapped for writing, as a traced process and its forked children do? */
-static bool is_mapped(const struct tb_process *process)
-{
-	int fd = openat(process->daemon->rundir.procs_fd, process->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	bool mapped;
-
-	/* If it cannot be told now, the tick asks again. */
-	if (fd < 0)
-		return tb_is_passing(-errno);
-	/* A read lease is granted if nobody has the file open for writing; a mapping counts. */
-	mapped = fcntl(fd, F_SETLEASE, F_RDLCK) && errno == EAGAIN;
-	close(fd);
-	return mapped;
-}
-
 void tb_process_bury(struct tb_process *process)
 {
 	leave_dying(process);
-	if (is_mapped(process))
+	if (process->daemon->home->keeps_process(process))
 		process->orphan = true;
 	else
 		tb_process_forget(process, true);
@@ -374,7 +346,7 @@ void tb_process_look_after(struct tb_process *process)
 	if (process->dead)
 		return;
 	tb_process_refresh(process);
-	if (process->pidfd < 0 && looks_dead(process) > 0)
+	if (process->pidfd < 0 && !process->daemon->home->tells_deaths && looks_dead(process) > 0)
 		tb_process_mark_dead(process);
 }
 
@@ -383,7 +355,7 @@ void tb_process_forget(struct tb_process *process, bool remove_file)
 	struct tb_daemon *daemon = process->daemon;
 
 	if (remove_file)
-		unlinkat(daemon->rundir.procs_fd, process->name, 0);
+		daemon->home->remove_process(process);
 	leave_dying(process);
 	if (daemon->next_process == &process->list)
 		daemon->next_process = process->list.next;

@@ -13,9 +13,9 @@ struct tb_process {
 	struct cds_list_head drains;		/* tb_drain.of_process: its rings */
 	struct tb_daemon *daemon;
 	struct tb_process_info info;
-	char name[TB_FILE_NAME_SIZE];		/* of its file in procs/ */
+	char name[TB_FILE_NAME_SIZE];		/* of its file */
 	struct tb_descriptions *descriptions;	/* NULL: none yet, or none that is right */
-	int pidfd;				/* -1: watched by looking at /proc */
+	int pidfd;				/* -1: the home tells, or /proc is looked at */
 	struct tb_completion exited;
 	bool waiting;				/* exited is under way */
 	bool dead;				/* its rings get no more; its file is only read for its children */
@@ -23,6 +23,7 @@ struct tb_process {
 	bool orphan;				/* was dealt with; children still read its enable records */
 	bool gone;				/* only waits for exited, to be freed */
 	bool damaged;				/* its file has been complained of */
+	bool listed;				/* kernel home: the last listing had it */
 	bool suspect;				/* something in its pages was wrong: trust none of its rings */
 	uint64_t evaluated;			/* control.rules_generation that its enable records go by */
 	uint32_t nr_descriptions;		/* as last seen in its file */
@@ -38,8 +39,8 @@ void tb_process_table_destroy(struct tb_daemon *daemon);
 struct tb_process *tb_process_find(struct tb_daemon *daemon, int32_t pid, uint64_t incarnation);
 
 /*
- * The process of file name in procs/, which is read if it is not known yet. A process that is already dead is put
- * on daemon->dying. 0, -ENOENT (gone), -EBADMSG (not a process file), -errno.
+ * The process of file name, which is read if it is not known yet. A process that is already dead is put
+ * on daemon->dying. 0, -ENOENT (gone), -EBADMSG (not a process file), -EPERM (of another domain), -errno.
  */
 int tb_process_discover(struct tb_daemon *daemon, const char *name, struct tb_process **ret_process);
 

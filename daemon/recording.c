@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "discovery.h"
 #include "drain.h"
+#include "home.h"
 #include "metadata_file.h"
 #include "output.h"
 #include "state.h"
@@ -85,7 +86,7 @@ void tb_recording_free(struct tb_recording *recording)
 int tb_recording_open_rings(struct tb_recording *recording)
 {
 	struct tb_daemon *daemon = recording->daemon;
-	char name[24], path[32];
+	char name[24];
 
 	snprintf(name, sizeof(name), "%llu", (unsigned long long) recording->slot.generation);
 	recording->rings_fd = openat(daemon->rundir.rings_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -93,21 +94,17 @@ int tb_recording_open_rings(struct tb_recording *recording)
 		return -errno;
 	recording->accounts_fd = openat(recording->rings_fd, ".accounts",
 					O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (recording->accounts_fd < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", recording->rings_fd);
-	recording->wd = inotify_add_watch(daemon->rundir.inotify_fd, path, IN_MOVED_TO | IN_ATTRIB | IN_DELETE);
-	return recording->wd < 0 ? -errno : 0;
+	return recording->accounts_fd < 0 ? -errno : 0;
 }
 
 static int show_slot(struct tb_recording *recording, const struct tracebuf_slot *slot, const struct tb_rules *rules,
 		     struct tb_message *message)
 {
 	struct tb_daemon *daemon = recording->daemon;
-	int ret = tb_control_set_slot(&daemon->control, recording->number, slot, rules->data, rules->size);
+	int ret = daemon->home->set_slot(daemon, recording->number, slot, rules->data, rules->size);
 
 	if (ret)
-		return tb_fail(message, ret, "run directory %s: %s", daemon->rundir.path, strerror(-ret));
+		return tb_fail(message, ret, "trace %s: %s home: %s", slot->name, daemon->home->name, strerror(-ret));
 	recording->slot = *slot;
 	if (rules != &recording->rules) {
 		recording->rules.size = rules->size;
@@ -148,6 +145,8 @@ static int make_directories(struct tb_recording *recording, struct tb_message *m
 		return ret;
 	snprintf(name, sizeof(name), "%llu", (unsigned long long) recording->slot.generation);
 	ret = mkdirat(daemon->rundir.rings_fd, name, 0700) ? -errno : tb_recording_open_rings(recording);
+	if (!ret)
+		ret = daemon->home->watch(recording);
 	if (ret)
 		return tb_fail(message, ret, "run directory %s: %s", daemon->rundir.path, strerror(-ret));
 	ret = tb_metadata_replace(recording, recording->output_fd);
@@ -156,10 +155,11 @@ static int make_directories(struct tb_recording *recording, struct tb_message *m
 	return 0;
 }
 
-static void remove_directories(struct tb_recording *recording)
+static void remove_new(struct tb_recording *recording)
 {
 	char name[24];
 
+	recording->daemon->home->remove(recording);
 	snprintf(name, sizeof(name), "%llu", (unsigned long long) recording->slot.generation);
 	tb_dir_remove(recording->daemon->rundir.rings_fd, name);
 	if (recording->output_fd >= 0) {
@@ -171,8 +171,6 @@ static void remove_directories(struct tb_recording *recording)
 
 static int check_new(struct tb_daemon *daemon, const char *name, const char *output, struct tb_message *message)
 {
-	int slot;
-
 	if (!tb_name_is_right(name))
 		return tb_fail(message, -EINVAL, "trace name '%s': must be 1 to 63 of A-Z a-z 0-9 _ . - and not begin "
 			       "with a dot", name);
@@ -180,40 +178,39 @@ static int check_new(struct tb_daemon *daemon, const char *name, const char *out
 		return tb_fail(message, -EINVAL, "output '%s': must be an absolute path", output);
 	if (tb_recording_find(daemon, name))
 		return tb_fail(message, -EEXIST, "trace %s exists already", name);
-	slot = tb_control_find_slot(&daemon->control, tb_clock_quarantine_ns(&daemon->clock));
-	if (slot == -EUSERS)
-		return tb_fail(message, slot, "trace %s: there are %d traces already, which is the limit; destroy one "
-			       "first", name, TRACEBUF_NR_SLOTS);
-	return slot;
+	return 0;
 }
 
 int tb_recording_create(struct tb_daemon *daemon, const char *name, const char *output, bool snapshot,
 			struct tb_recording **ret_recording, struct tb_message *message)
 {
-	int number = check_new(daemon, name, output, message), ret;
 	struct tb_recording *recording;
+	int ret = check_new(daemon, name, output, message);
 
-	if (number < 0)
-		return number;
+	if (ret)
+		return ret;
 	recording = tb_recording_alloc(daemon);
 	if (!recording)
 		return tb_fail(message, -ENOMEM, "out of memory");
-	recording->number = number;
 	recording->snapshot = snapshot;
-	recording->slot.generation = tb_control_new_generation(&daemon->control);
 	recording->start = tb_clock_sample(&daemon->clock);
 	snprintf(recording->slot.name, sizeof(recording->slot.name), "%s", name);
 	snprintf(recording->output, sizeof(recording->output), "%s", output);
 	make_uuid(recording->slot.uuid);
+	ret = daemon->home->create(recording, message);
+	if (ret) {
+		tb_recording_free(recording);
+		return ret;
+	}
 	ret = make_directories(recording, message);
 	if (!ret)
 		ret = show(recording, &recording->slot, &recording->rules, message);
 	if (ret) {
-		remove_directories(recording);
+		remove_new(recording);
 		tb_recording_free(recording);
 		return ret;
 	}
-	daemon->recording[number] = recording;
+	daemon->recording[recording->number] = recording;
 	*ret_recording = recording;
 	return 0;
 }
@@ -303,7 +300,7 @@ int tb_recording_stop(struct tb_recording *recording, struct tb_message *message
 	tb_grace();
 	recording->stopping = true;
 	tb_process_refresh_all(recording->daemon);
-	tb_discovery_catch_up(recording->daemon);
+	tb_discovery_settle(recording->daemon);
 	cds_list_for_each_entry(process, &recording->daemon->processes, list)
 		tb_recording_take_discarded(recording, process);
 	recording->stopping = false;
@@ -323,8 +320,8 @@ void tb_recording_end(struct tb_recording *recording)
 
 	if (recording->slot.active)
 		tb_recording_stop(recording, &message);
-	tb_discovery_catch_up(daemon);
-	tb_control_set_slot(&daemon->control, recording->number, NULL, NULL, 0);
+	tb_discovery_settle(daemon);
+	daemon->home->set_slot(daemon, recording->number, NULL, NULL, 0);
 	tb_clock_skip_quarantine(&daemon->clock);
 	daemon->recording[recording->number] = NULL;
 	tb_process_refresh_all(daemon);
@@ -341,6 +338,7 @@ void tb_recording_remove(struct tb_recording *recording)
 
 	/* First what makes it a trace: a daemon that is killed from here on leaves rubbish, which the next one removes. */
 	unlinkat(recording->rings_fd, ".trace", 0);
+	recording->daemon->home->remove(recording);
 	snprintf(name, sizeof(name), "%llu", (unsigned long long) recording->slot.generation);
 	tb_dir_remove(recording->daemon->rundir.rings_fd, name);
 	tb_recording_free(recording);

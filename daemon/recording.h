@@ -36,7 +36,8 @@ struct tb_recording {
 	int output_fd, rings_fd;		/* the trace directory, rings/<generation>/ */
 	int accounts_fd;			/* rings/<generation>/.accounts */
 	bool accounts_cut;			/* the last line did not fit, which was told */
-	int wd;					/* inotify's for rings_fd */
+	int wd;					/* inotify's for its rings, or -1 */
+	char directory[TB_FILE_NAME_SIZE];	/* kernel home: of its rings, below debugfs's tracebuf/ */
 	struct tb_clock_sample start;		/* when it was created */
 
 	struct cds_list_head classes;		/* tb_class.list, in the order of the metadata */

@@ -4,21 +4,14 @@
  *
  * Invariant: the daemon never loads from or stores to a page of the ring itself: the process could truncate the file
  * at any moment. What is small is read with pread(2), payload is handed to the kernel to write, and the consumer's words
- * are changed by futex(2) operations, which are atomic and give -EFAULT where a store would be a SIGBUS.
+ * are changed as the home has it.
  */
 #define _GNU_SOURCE
 #include "ringfile.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/futex.h>
-#include <limits.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-/* Largest addition that a futex operation's 12 bits hold. */
-#define MAX_FUTEX_ADD 2047u
+#include "home.h"
 
 void tb_drain_damage(struct tb_drain *drain, const char *what)
 {
@@ -30,23 +23,6 @@ void tb_drain_damage(struct tb_drain *drain, const char *what)
 	/* Whoever damages one of its rings may have damaged the others. */
 	if (process)
 		process->suspect = true;
-}
-
-static int check_file(struct tb_drain *drain, int fd)
-{
-	struct stat stat;
-
-	if (fstat(fd, &stat))
-		return -errno;
-	if (!S_ISREG(stat.st_mode) || (stat.st_uid != geteuid() && geteuid()))
-		return -EBADMSG;
-	/* Not the file that was found under this name. */
-	if (drain->inode && (drain->inode != stat.st_ino || drain->device != stat.st_dev))
-		return -EBADMSG;
-	drain->inode = stat.st_ino;
-	drain->device = stat.st_dev;
-	drain->file_size = stat.st_size;
-	return 0;
 }
 
 /* Closes the rings that nobody has used for longest. Those in use cannot be closed. */
@@ -62,21 +38,6 @@ static void make_room(struct tb_daemon *daemon)
 	}
 }
 
-static int open_file(struct tb_drain *drain)
-{
-	int fd = openat(drain->recording->rings_fd, drain->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return tb_is_passing(-errno) ? -errno : -EBADMSG;
-	ret = check_file(drain, fd);
-	if (ret) {
-		close(fd);
-		return ret;
-	}
-	drain->fd = fd;
-	return 0;
-}
-
 int tb_ringfile_open(struct tb_drain *drain)
 {
 	struct tb_daemon *daemon = drain->recording->daemon;
@@ -90,13 +51,14 @@ int tb_ringfile_open(struct tb_drain *drain)
 		return 0;
 	}
 	make_room(daemon);
-	ret = open_file(drain);
+	ret = daemon->home->open_ring(drain);
 	if (ret == -EBADMSG) {
 		tb_drain_damage(drain, "its file was removed or replaced");
 		drain->broken = true;
 	}
-	if (ret)
+	if (ret < 0)
 		return ret;
+	drain->fd = ret;
 	cds_list_add_tail(&drain->opened, &daemon->opened);
 	daemon->nr_opened++;
 	return 0;
@@ -178,48 +140,10 @@ const char *tb_ringfile_data(struct tb_drain *drain)
 	return drain->data;
 }
 
-static long futex_add(uint32_t *word, unsigned int add, uint32_t *wake, int nr_wake)
-{
-	return syscall(SYS_futex, wake, FUTEX_WAKE_OP, nr_wake, (void *) (long) nr_wake, word,
-		       FUTEX_OP(FUTEX_OP_ADD, add, FUTEX_OP_CMP_GE, 0));
-}
-
-/* Partner: the library loads consumed (acquire) when it enters a sub-buffer, and waits on wake in block mode. */
-static int advance(struct tb_drain *drain, uint64_t consumed)
-{
-	struct tracebuf_consumer *consumer = &drain->header->consumer;
-	uint32_t *low = (uint32_t *) &consumer->consumed, *idle = (uint32_t *) &consumer->reserved[0];
-
-	if (consumed >> 32 != drain->consumed >> 32)
-		return pwrite(drain->fd, &consumed, sizeof(consumed), TRACEBUF_RING_CONSUMER_OFFSET) ==
-		       sizeof(consumed) ? 0 : -errno;
-	for (uint64_t left = consumed - drain->consumed; left;) {
-		unsigned int step = left < MAX_FUTEX_ADD ? left : MAX_FUTEX_ADD;
-
-		if (futex_add(low, step, idle, 0) < 0)
-			return -errno;
-		left -= step;
-	}
-	return 0;
-}
-
 void tb_ringfile_release(struct tb_drain *drain, uint64_t consumed)
 {
-	void *map;
-	int ret;
-
-	if (consumed == drain->consumed || tb_ringfile_open(drain))
+	if (consumed == drain->consumed || tb_ringfile_open(drain) ||
+	    drain->recording->daemon->home->put(drain, consumed))
 		return;
-	if (!drain->header) {
-		map = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, drain->fd, 0);
-		if (map == MAP_FAILED)
-			return;
-		drain->header = map;
-	}
-	ret = advance(drain, consumed);
-	if (tb_is_passing(ret))
-		return;
-	if (ret || futex_add(&drain->header->consumer.wake, 1, &drain->header->consumer.wake, INT_MAX) < 0)
-		tb_drain_damage(drain, "its file was cut short");
 	drain->consumed = consumed;
 }

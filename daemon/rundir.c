@@ -93,17 +93,9 @@ static int listen_on_socket(struct tb_rundir *rundir)
 	return ret;
 }
 
-static int watch(struct tb_rundir *rundir)
+int tb_rundir_make(struct tb_rundir *rundir, const char *name, int *ret_fd)
 {
-	/* The path of a descriptor: what is watched is what was opened. */
-	char path[32];
-
-	rundir->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (rundir->inotify_fd < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", rundir->procs_fd);
-	rundir->procs_wd = inotify_add_watch(rundir->inotify_fd, path, IN_MOVED_TO | IN_DELETE | IN_ATTRIB);
-	return rundir->procs_wd < 0 ? -errno : 0;
+	return make_dir(rundir->fd, name, ret_fd);
 }
 
 static int open_all(struct tb_rundir *rundir, char *message, size_t size)
@@ -115,14 +107,11 @@ static int open_all(struct tb_rundir *rundir, char *message, size_t size)
 	if (!ret)
 		ret = take_lock(rundir, message, size);
 	if (!ret)
-		ret = make_dir(rundir->fd, "procs", &rundir->procs_fd);
-	if (!ret)
 		ret = make_dir(rundir->fd, "rings", &rundir->rings_fd);
-	if (!ret)
-		ret = watch(rundir);
-	if (!ret)
-		ret = listen_on_socket(rundir);
-	return ret;
+	if (ret)
+		return ret;
+	rundir->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	return rundir->inotify_fd < 0 ? -errno : listen_on_socket(rundir);
 }
 
 int tb_rundir_open(struct tb_rundir *rundir, const char *path, char *message, size_t size)
@@ -131,7 +120,7 @@ int tb_rundir_open(struct tb_rundir *rundir, const char *path, char *message, si
 
 	memset(rundir, 0, sizeof(*rundir));
 	rundir->fd = rundir->procs_fd = rundir->rings_fd = rundir->lock_fd = -1;
-	rundir->listen_fd = rundir->inotify_fd = -1;
+	rundir->listen_fd = rundir->inotify_fd = rundir->procs_wd = -1;
 	message[0] = '\0';
 	if (path[0] != '/' || strlen(path) >= sizeof(rundir->path)) {
 		snprintf(message, size, "run directory %s: must be absolute and shorter than %d bytes", path,
@@ -155,7 +144,6 @@ void tb_rundir_close(struct tb_rundir *rundir, bool remove)
 
 	if (remove) {
 		unlinkat(rundir->fd, "socket", 0);
-		unlinkat(rundir->fd, "control", 0);
 		unlinkat(rundir->fd, "counter", 0);
 		unlinkat(rundir->fd, "rings", AT_REMOVEDIR);
 	}

@@ -13,11 +13,12 @@
 
 struct tb_rundir {
 	char path[TB_RUNDIR_SIZE];
-	int fd, procs_fd, rings_fd;	/* the directory, procs/, rings/ */
+	int fd, rings_fd;		/* the directory, rings/ */
+	int procs_fd;			/* procs/, where the run directory is the pages' home; else -1 */
 	int lock_fd;
 	int listen_fd;			/* non-blocking */
-	int inotify_fd;			/* non-blocking */
-	int procs_wd;
+	int inotify_fd;			/* non-blocking; what it watches is the home's to say */
+	int procs_wd;			/* of process files; -1 */
 };
 
 struct tb_ring_name {
@@ -27,12 +28,15 @@ struct tb_ring_name {
 };
 
 /*
- * Makes what is missing, locks the directory, listens on its socket and watches procs/. 0 or -errno, then *message (of
+ * Makes what is missing, locks the directory and listens on its socket. 0 or -errno, then *message (of
  * size bytes) says what and where: -EBUSY another daemon holds the lock, -EPERM somebody else owns the directory.
  */
 int tb_rundir_open(struct tb_rundir *rundir, const char *path, char *message, size_t size);
-/* Closes all. remove: the daemon ends in order, so that socket, counter, control and rings/ go as well. */
+/* Closes all. remove: the daemon ends in order, so that socket, counter and rings/ go as well. */
 void tb_rundir_close(struct tb_rundir *rundir, bool remove);
+
+/* Makes the directory name in it, if need be, and opens it. 0 or -errno. */
+int tb_rundir_make(struct tb_rundir *rundir, const char *name, int *ret_fd);
 
 /* The names of doc/design.md; false: not such a name. ret_ is written only on true. */
 bool tb_process_name_parse(const char *name, int32_t *ret_pid, uint64_t *ret_incarnation);

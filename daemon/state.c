@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "home.h"
 
 #define MAX_STATE_SIZE (1u << 20)
 #define MAX_ACCOUNTS_SIZE (256u << 20)
@@ -212,7 +213,7 @@ static void load_line(struct tb_recording *recording, const char *line)
 		tb_counts_add(&account->counts, &counts);
 	/* The last daemon died between the line and this. */
 	if (ring[0] != '-')
-		unlinkat(recording->rings_fd, ring, 0);
+		recording->daemon->home->remove_ring(recording, ring, -1);
 }
 
 void tb_state_load_counts(struct tb_recording *recording)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "archive.h"
 #include "drain.h"
+#include "home.h"
 #include "metadata_file.h"
 #include "output.h"
 #include "recording.h"
@@ -73,12 +74,16 @@ static int resume(struct tb_recording *recording)
 	if (!ret && daemon->recording[recording->number])
 		ret = -EEXIST;
 	if (!ret)
+		ret = daemon->home->adopt(recording);
+	if (!ret)
+		ret = daemon->home->watch(recording);
+	if (!ret)
 		ret = open_output(recording);
 	if (ret)
 		return ret;
 	adopt_output(recording);
-	ret = tb_control_set_slot(&daemon->control, recording->number, &recording->slot, recording->rules.data,
-				  recording->rules.size);
+	ret = daemon->home->set_slot(daemon, recording->number, &recording->slot, recording->rules.data,
+				     recording->rules.size);
 	if (!ret)
 		daemon->recording[recording->number] = recording;
 	return ret;
@@ -111,10 +116,7 @@ int tb_takeover(struct tb_daemon *daemon)
 {
 	int ret = tb_dir_each(daemon->rundir.fd, "rings", directory_found, daemon);
 
-	for (int i = 0; i < TRACEBUF_NR_SLOTS && !ret; i++)
-		if (!daemon->recording[i] && daemon->control.page.slot[i].generation)
-			ret = tb_control_set_slot(&daemon->control, i, NULL, NULL, 0);
-	return ret;
+	return ret ? ret : daemon->home->remove_strays(daemon);
 }
 
 /* Of whom only the accounts are left. */

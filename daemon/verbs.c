@@ -287,7 +287,7 @@ static int run_status(struct tb_daemon *daemon, const struct tb_request *request
 		if (!recording)
 			return -ENOENT;
 	}
-	tb_discovery_catch_up(daemon);
+	tb_discovery_settle(daemon);
 	tb_status_print(answer->out, daemon, recording, wants_json(request));
 	return 0;
 }
@@ -301,7 +301,7 @@ static int run_list(struct tb_daemon *daemon, const struct tb_request *request, 
 		if (!recording)
 			return -ENOENT;
 	}
-	tb_discovery_catch_up(daemon);
+	tb_discovery_settle(daemon);
 	tb_list_print(answer->out, daemon, recording, wants_json(request));
 	return 0;
 }

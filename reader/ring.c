@@ -127,6 +127,7 @@ int tb_process_check(const struct tracebuf_process *process, uint64_t file_size,
 	ret_info->writer = process->writer;
 	ret_info->uid = process->uid;
 	ret_info->realtime_ns = process->realtime_ns;
+	ret_info->domain = process->domain;
 	memcpy(ret_info->procname, process->procname, sizeof(process->procname));
 	memcpy(ret_info->executable, process->executable, sizeof(process->executable));
 	return 0;

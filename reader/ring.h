@@ -39,6 +39,7 @@ struct tb_process_info {
 	uint32_t writer;
 	uint32_t uid;
 	uint64_t realtime_ns;
+	uint64_t domain;			/* 0: the default one, or not in the kernel home */
 	char procname[TRACEBUF_PROCNAME_SIZE + 1];	/* NUL-terminated, any other bytes; so is executable */
 	char executable[257];
 };
