@@ -21,10 +21,7 @@ static struct dentry *root, *procs;
 
 static int file_open(struct inode *inode, struct file *file)
 {
-	struct tb_object *object = inode->i_private;
-
-	file->private_data = tb_object_get(object);
-	file->f_mapping = object->inode->i_mapping;
+	file->private_data = tb_object_get(inode->i_private);
 	return 0;
 }
 

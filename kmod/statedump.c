@@ -10,6 +10,7 @@
 #include <linux/elf.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
+#include <linux/memcontrol.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -356,6 +357,17 @@ static int write_dump(struct output *output, const struct collection *all, u64 g
 	return 0;
 }
 
+/* Pages that are made for the dump are paid for by the process's memory cgroup, whoever asked for it. */
+static int write_accounted(struct output *output, const struct collection *all, u64 generation)
+{
+	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(output->object->mm), *before = set_active_memcg(memcg);
+	int err = write_dump(output, all, generation);
+
+	set_active_memcg(before);
+	mem_cgroup_put(memcg);
+	return err;
+}
+
 int tb_statedump(struct tb_process *process, u64 generation)
 {
 	struct collection all = { 0 };
@@ -370,7 +382,7 @@ int tb_statedump(struct tb_process *process, u64 generation)
 	if (err)
 		goto free_output;
 	mutex_lock(&write_lock);
-	err = write_dump(output, &all, generation);
+	err = write_accounted(output, &all, generation);
 	mutex_unlock(&write_lock);
 	forget(&all);
 free_output:
@@ -433,14 +445,18 @@ int tb_statedump_trace(u64 generation)
 struct later {
 	struct work_struct work;
 	struct tb_process *process;	/* a reference */
+	const struct cred *cred;	/* by whose right pages are made, a reference */
 	u64 generation;
 };
 
 static void do_later(struct work_struct *work)
 {
 	struct later *later = container_of(work, struct later, work);
+	const struct cred *before = override_creds(later->cred);
 
 	tb_statedump(later->process, later->generation);
+	revert_creds(before);
+	put_cred(later->cred);
 	tb_object_put(&later->process->object);
 	kfree(later);
 }
@@ -453,6 +469,7 @@ void tb_statedump_later(struct tb_process *process, u64 generation)
 		return;
 	tb_object_get(&process->object);
 	later->process = process;
+	later->cred = get_current_cred();
 	later->generation = generation;
 	INIT_WORK(&later->work, do_later);
 	queue_work(tb_wq, &later->work);
