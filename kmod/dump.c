@@ -94,7 +94,7 @@ static int put_process(struct sk_buff *skb, struct netlink_callback *cb, const s
 	return end(skb, head, !nla_put_string(skb, TRACEBUF_A_FILE_NAME, process->name) &&
 		   !put_uid(skb, cb, process->uid) && !nla_put_string(skb, TRACEBUF_A_DOMAIN, process->domain) &&
 		   !put_u64(skb, TRACEBUF_A_NR_RINGS, nr_rings) && !put_u64(skb, TRACEBUF_A_NR_PAGES, nr_pages) &&
-		   !nla_put_u32(skb, TRACEBUF_A_IS_GONE, process->dead));
+		   !nla_put_u32(skb, TRACEBUF_A_IS_GONE, process->gone));
 }
 
 /* args[0]: the serial of the last one told. */

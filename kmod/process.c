@@ -126,12 +126,11 @@ static void process_left(struct tb_object *object)
 	if (!process->gone && !atomic_read(&object->nr_own_maps)) {
 		process->gone = true;
 		hash_del(&process->by_mm);
-	}
-	if (process->gone && !process->dead && !atomic_read(&object->nr_maps)) {
-		process->dead = true;
 		tb_notify(TRACEBUF_CMD_PROCESS_GONE, 0, process->name);
 		tb_debugfs_ring_bell(process->dentry);
 	}
+	if (process->gone && !process->dead && !atomic_read(&object->nr_maps))
+		process->dead = true;
 	tb_process_forget_if_done(process);
 	mutex_unlock(&tb_lock);
 }

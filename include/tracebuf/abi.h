@@ -667,7 +667,7 @@ enum tracebuf_cmd {
 	/* Notifications. */
 	TRACEBUF_CMD_PROCESS_NEW,	/* FILE_NAME */
 	TRACEBUF_CMD_PROCESS_CHANGED,	/* FILE_NAME: it has new descriptions */
-	TRACEBUF_CMD_PROCESS_GONE,	/* FILE_NAME: no process has it any more; the file may stay for its reader */
+	TRACEBUF_CMD_PROCESS_GONE,	/* FILE_NAME: it writes no more; the file stays for children and its reader */
 	TRACEBUF_CMD_RING_NEW,		/* GENERATION, FILE_NAME: its file has appeared */
 	TRACEBUF_CMD_RING_SWITCH,	/* GENERATION, FILE_NAME */
 	TRACEBUF_CMD_RING_GONE,		/* GENERATION, FILE_NAME */
@@ -694,7 +694,7 @@ enum tracebuf_attribute {
 	TRACEBUF_A_ACTIVE,		/* u32, 0 or 1 */
 	TRACEBUF_A_UID,			/* u32, in the caller's user namespace */
 	TRACEBUF_A_FILE_NAME,		/* text */
-	TRACEBUF_A_IS_GONE,		/* u32, 1: no process has it any more */
+	TRACEBUF_A_IS_GONE,		/* u32, 1: the process that made it has it no more */
 	TRACEBUF_A_IS_SHOWN,		/* u32, 1: it has its file in debugfs */
 	TRACEBUF_A_NR_RINGS,		/* u64; the following, too */
 	TRACEBUF_A_NR_PAGES,
