@@ -106,7 +106,9 @@ static void process_deleted(struct tb_daemon *daemon, const char *name)
 
 	if (!process)
 		return;
-	if (daemon->home->tells_deaths)
+	if (process->orphan && cds_list_empty(&process->drains))
+		tb_process_forget(process, false);
+	else if (daemon->home->tells_deaths)
 		tb_process_mark_dead(process);
 	/* It ends in order, and has no ring. */
 	else if (cds_list_empty(&process->drains) && !process->dead)

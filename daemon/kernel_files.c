@@ -190,14 +190,19 @@ int tb_kernel_open_process(struct tb_daemon *daemon, const char *name, uint64_t 
 bool tb_kernel_keeps_process(struct tb_process *process)
 {
 	uint64_t size;
-	int fd = tb_kernel_open_process(process->daemon, process->name, &size);
+	int fd = tb_kernel_open_process(process->daemon, process->name, &size), ret;
 
 	if (fd < 0)
 		return tb_is_passing(fd);
-	if (!process->orphan)
-		ioctl(fd, TRACEBUF_IOC_RELEASE, 0);
+	/* Refused while children have it. Afterwards it goes with the last ring, which a snapshot trace may keep. */
+	ret = ioctl(fd, TRACEBUF_IOC_RELEASE, 0);
 	close(fd);
-	return true;
+	if (ret)
+		return true;
+	fd = tb_kernel_open_process(process->daemon, process->name, &size);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || tb_is_passing(fd);
 }
 
 int tb_kernel_open_ring(struct tb_drain *drain)
