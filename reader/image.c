@@ -2,8 +2,8 @@
 /*
  * Images of memory, and the files of abi.h in them.
  *
- * Invariant: an image is a list of segments, each bytes of a file with a physical and a virtual address; what lies in no
- * segment, or behind the end of a file that was cut short, is absent and never zero. Everything is read with pread(2)
+ * Invariant: an image is a list of segments, each bytes of a file with an address: physical, but for a program's core file,
+ * which knows only virtual ones. What lies in no segment, or behind the end of a file that was cut short, is absent and never zero. Everything is read with pread(2)
  * into private memory. A page list's entries are used as addresses in the image and as nothing else: wrong ones lead to
  * absent pages or to bytes that their own checksums refuse.
  */
@@ -27,7 +27,8 @@
 #define MAX_SEGMENTS (1u << 20)
 
 struct segment {
-	uint64_t physical, virtual;
+	uint64_t physical, virtual;	/* as the program header says; raw memory: the same */
+	uint64_t address;		/* the one of them that counts */
 	uint64_t offset, size;		/* in the file */
 };
 
@@ -39,6 +40,7 @@ struct tb_image {
 	struct segment *segment;
 	size_t nr_segments;
 	size_t last;			/* segment of the last read */
+	bool is_program;		/* addresses are virtual */
 	struct tb_dump *dump;		/* kdump-compressed: instead of fd and segments */
 };
 
@@ -84,7 +86,7 @@ static int add_segment(struct tb_image *image, uint64_t physical, uint64_t virtu
 			return -ENOMEM;
 		image->segment = more;
 	}
-	image->segment[image->nr_segments++] = (struct segment) { physical, virtual, offset, size };
+	image->segment[image->nr_segments++] = (struct segment) { physical, virtual, physical, offset, size };
 	return 0;
 }
 
@@ -126,6 +128,18 @@ static int read_elf(struct tb_image *image, const Elf64_Ehdr *elf)
 	return ret;
 }
 
+/* The core file of a program has no physical addresses. */
+static void choose_addresses(struct tb_image *image)
+{
+	image->is_program = true;
+	for (size_t i = 0; i < image->nr_segments; i++)
+		if (image->segment[i].physical)
+			image->is_program = false;
+	for (size_t i = 0; i < image->nr_segments && image->is_program; i++)
+		image->segment[i].address = image->segment[i].virtual;
+	image->format = image->is_program ? "a program's ELF core" : "a kernel's ELF core";
+}
+
 static int read_segments(struct tb_image *image, const char *path, char *message, size_t size)
 {
 	Elf64_Ehdr elf;
@@ -139,6 +153,8 @@ static int read_segments(struct tb_image *image, const char *path, char *message
 		return ret ? fail(message, size, ret, path, NULL) : 0;
 	}
 	ret = read_elf(image, &elf);
+	if (!ret)
+		choose_addresses(image);
 	return ret ? fail(message, size, ret, path, ret == -ENOEXEC ? "an ELF file, but no core of a 64-bit "
 			  "little-endian machine" : ret == -EBADMSG ? "its ELF headers are damaged" : NULL) : 0;
 }
@@ -240,31 +256,30 @@ uint64_t tb_image_size(const struct tb_image *image)
 }
 
 /* The segment that holds address. NULL: none does. */
-static const struct segment *find(struct tb_image *image, enum tb_space space, uint64_t address, uint64_t *ret_within)
+static const struct segment *find(struct tb_image *image, uint64_t address, uint64_t *ret_within)
 {
 	for (size_t i = 0; i < image->nr_segments; i++) {
 		size_t index = (image->last + i) % image->nr_segments;
 		const struct segment *segment = &image->segment[index];
-		uint64_t begin = space == TB_PHYSICAL ? segment->physical : segment->virtual;
 
-		if (address >= begin && address - begin < segment->size) {
+		if (address >= segment->address && address - segment->address < segment->size) {
 			image->last = index;
-			*ret_within = address - begin;
+			*ret_within = address - segment->address;
 			return segment;
 		}
 	}
 	return NULL;
 }
 
-int tb_image_read(struct tb_image *image, enum tb_space space, uint64_t address, void *to, size_t size)
+int tb_image_read(struct tb_image *image, uint64_t address, void *to, size_t size)
 {
 	char *at = to;
 
 	if (image->dump)
-		return space == TB_PHYSICAL ? tb_dump_read(image->dump, address, to, size) : -ENODATA;
+		return tb_dump_read(image->dump, address, to, size);
 	while (size) {
 		uint64_t within, part;
-		const struct segment *segment = find(image, space, address, &within);
+		const struct segment *segment = find(image, address, &within);
 		int ret;
 
 		if (!segment)
@@ -290,10 +305,9 @@ static bool is_superblock(const char *page)
 	return !differs;
 }
 
-int tb_page_look(const char *page, uint64_t physical, uint64_t virtual,
-		 int (*each)(void *data, const struct tb_found *found), void *data)
+int tb_page_look(const char *page, uint64_t address, int (*each)(void *data, const struct tb_found *found), void *data)
 {
-	struct tb_found found = { .physical = physical, .virtual = virtual };
+	struct tb_found found = { .address = address };
 
 	if (!is_superblock(page))
 		return 0;
@@ -329,15 +343,14 @@ static int scan_piece(struct scan *scan, const struct segment *segment, uint64_t
 	if (ret)
 		return 0;
 	for (size_t at = 0; at + sizeof(struct tracebuf_superblock) <= size && !ret; at += SMALLEST_PAGE)
-		ret = tb_page_look(scan->buffer + at, segment->physical + within + at, segment->virtual + within + at,
-				   scan->each, scan->data);
+		ret = tb_page_look(scan->buffer + at, segment->address + within + at, scan->each, scan->data);
 	return ret;
 }
 
 static int scan_segment(struct scan *scan, const struct segment *segment)
 {
 	/* Pages are aligned by address, whatever the segment's begin. */
-	uint64_t within = -(segment->virtual | segment->physical) % SMALLEST_PAGE;
+	uint64_t within = -segment->address % SMALLEST_PAGE;
 	int ret = 0;
 
 	while (within < segment->size && !ret) {
@@ -393,7 +406,7 @@ static int find_page(const struct place *place, uint64_t index, uint64_t *ret_ad
 	if (index / below >= per_node)
 		return -ENODATA;
 	for (uint32_t i = 0; i < place->levels; i++) {
-		int ret = tb_image_read(place->image, TB_PHYSICAL, node + index / below * sizeof(entry), &entry,
+		int ret = tb_image_read(place->image, node + index / below * sizeof(entry), &entry,
 					sizeof(entry));
 
 		if (ret)
@@ -416,7 +429,7 @@ static int read_listed(const struct place *place, uint64_t offset, char *to, siz
 		int ret = find_page(place, offset / place->page_size, &page);
 
 		if (!ret)
-			ret = tb_image_read(place->image, TB_PHYSICAL, page + within, to, part);
+			ret = tb_image_read(place->image, page + within, to, part);
 		if (ret)
 			return ret;
 		offset += part;
@@ -433,7 +446,7 @@ static int read_place(void *data, uint64_t offset, void *to, size_t size)
 	if (place->levels)
 		return read_listed(place, offset, to, size);
 	return offset > UINT64_MAX - place->address ? -ENODATA :
-	       tb_image_read(place->image, TB_VIRTUAL, place->address + offset, to, size);
+	       tb_image_read(place->image, place->address + offset, to, size);
 }
 
 static bool is_page_size(uint32_t size)
@@ -441,19 +454,29 @@ static bool is_page_size(uint32_t size)
 	return size >= SMALLEST_PAGE && size <= 65536 && !(size & (size - 1));
 }
 
+/* By page list: what the superblock says of it. */
+static int take_list(const struct tb_found *found, struct place *place)
+{
+	const struct tracebuf_superblock *sb = &found->sb;
+
+	if (sb->physical_address != found->address)
+		return -ENOENT;
+	if (!is_page_size(sb->page_size) || !sb->page_list_levels ||
+	    sb->page_list_levels > TRACEBUF_MAX_PAGE_LIST_LEVELS || sb->page_list % sb->page_size)
+		return -EBADMSG;
+	place->root = sb->page_list;
+	place->page_size = sb->page_size;
+	place->levels = sb->page_list_levels;
+	return 0;
+}
+
 int tb_image_source(struct tb_image *image, const struct tb_found *found, struct tb_source *ret_source)
 {
-	struct place *place, wanted = { .image = image, .address = found->virtual };
+	struct place *place, wanted = { .image = image, .address = found->address };
+	int ret = image->is_program ? 0 : take_list(found, &wanted);
 
-	if (found->sb.physical_address && found->sb.physical_address == found->physical) {
-		if (!is_page_size(found->sb.page_size) || !found->sb.page_list_levels ||
-		    found->sb.page_list_levels > TRACEBUF_MAX_PAGE_LIST_LEVELS ||
-		    found->sb.page_list % found->sb.page_size)
-			return -EBADMSG;
-		wanted.root = found->sb.page_list;
-		wanted.page_size = found->sb.page_size;
-		wanted.levels = found->sb.page_list_levels;
-	}
+	if (ret)
+		return ret;
 	place = malloc(sizeof(*place));
 	if (!place)
 		return -ENOMEM;

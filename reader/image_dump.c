@@ -116,7 +116,7 @@ int tb_dump_scan(struct tb_dump *dump, int (*each)(void *data, const struct tb_f
 		uint64_t address = frame * dump->page_size;
 
 		if (!tb_dump_read(dump, address, head, sizeof(head)))
-			ret = tb_page_look(head, address, 0, each, data);
+			ret = tb_page_look(head, address, each, data);
 		if (progress && frame % 4096 == 0)
 			progress(data, address);
 	}

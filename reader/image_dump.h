@@ -16,7 +16,6 @@ int tb_dump_scan(struct tb_dump *dump, int (*each)(void *data, const struct tb_f
 		 void (*progress)(void *data, uint64_t done), void *data);
 
 /* image.c: one page's first bytes, looked at. */
-int tb_page_look(const char *page, uint64_t physical, uint64_t virtual,
-		 int (*each)(void *data, const struct tb_found *found), void *data);
+int tb_page_look(const char *page, uint64_t address, int (*each)(void *data, const struct tb_found *found), void *data);
 
 #endif

@@ -162,8 +162,9 @@ static int superblock_found(void *data, const struct tb_found *found)
 	if (found->sb.kind != TRACEBUF_KIND_RING && found->sb.kind != TRACEBUF_KIND_PROCESS)
 		return 0;
 	ret = tb_image_source(scan->remains->image, found, &source);
-	if (ret == -ENOMEM)
-		return ret;
+	/* A stale copy, or a page of a tmpfs. */
+	if (ret == -ENOMEM || ret == -ENOENT)
+		return ret == -ENOMEM ? ret : 0;
 	if (!ret) {
 		ret = found->sb.kind == TRACEBUF_KIND_RING ? add_ring(scan->remains, source) :
 		      add_process(scan->remains, source);
