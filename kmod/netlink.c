@@ -391,7 +391,9 @@ static int put_notification(struct sk_buff *skb, enum tracebuf_cmd what, u64 gen
 
 void tb_notify(enum tracebuf_cmd what, u64 generation, const char *name)
 {
-	struct sk_buff *skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	/* No larger than it must be: what a listener's socket can hold is counted by this. */
+	struct sk_buff *skb = genlmsg_new(nla_total_size_64bit(sizeof(u64)) + nla_total_size(strlen(name) + 1),
+					  GFP_KERNEL);
 
 	if (!skb || put_notification(skb, what, generation, name)) {
 		nlmsg_free(skb);

@@ -74,10 +74,10 @@ static bool is_account_page(u64 offset)
 	return offset >= TRACEBUF_PROCESS_ACCOUNT_OFFSET && offset < TRACEBUF_PROCESS_ACCOUNT_OFFSET + PAGE_SIZE;
 }
 
-/* Who reads where the kernel has written nothing yet finds zeroes. */
+/* Header and account always exist. Who reads where the kernel has written nothing yet finds zeroes. */
 static bool is_on_demand(u64 offset)
 {
-	return offset >= TRACEBUF_DESCRIPTIONS_OFFSET;
+	return true;
 }
 
 /* Is there still someone who shall read what it counted as lost? */

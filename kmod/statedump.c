@@ -7,6 +7,7 @@
  * on the files; then, with none of these locks, it is written, one record after the other. Build-ids are read from the
  * page cache only: nothing is read from a disk or asked of a file system, which could take as long as its server likes.
  */
+#include <linux/delay.h>
 #include <linux/elf.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
@@ -25,6 +26,8 @@
 /* More program headers, or notes in one of them, than any program has that a linker made. */
 #define MAX_PROGRAM_HEADERS 64
 #define MAX_NOTES 32
+/* Milliseconds, about, that a dump waits for a process that is changing its maps. */
+#define MAX_LOCK_TRIES 200
 
 /* One dump is written at a time: what is collected is short-lived, and this keeps the words of one process in order. */
 static DEFINE_MUTEX(write_lock);
@@ -190,17 +193,32 @@ static void collect_threads(struct collection *all, const struct tb_process *pro
 	put_task_struct(leader);
 }
 
+/* Waits a bounded time: a process can be made to hold its mmap_lock for as long as a file system's server likes. */
+static int lock_maps(struct mm_struct *mm)
+{
+	for (unsigned int i = 0; !mmap_read_trylock(mm); i++) {
+		if (i == MAX_LOCK_TRIES)
+			return -EBUSY;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		usleep_range(1000, 2000);
+	}
+	return 0;
+}
+
 static int collect_maps(struct collection *all, struct mm_struct *mm)
 {
 	size_t nr_max = min_t(size_t, READ_ONCE(mm->map_count) + 16, MAX_RECORDS);
 	struct vm_area_struct *vma;
 	VMA_ITERATOR(vmi, mm, 0);
+	int err;
 
 	all->maps = kvmalloc_array(nr_max, sizeof(*all->maps), GFP_KERNEL);
 	if (!all->maps)
 		return -ENOMEM;
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
+	err = lock_maps(mm);
+	if (err)
+		return err;
 	for_each_vma(vmi, vma) {
 		if (!vma->vm_file)
 			continue;
