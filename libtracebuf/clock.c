@@ -19,11 +19,14 @@ static uint64_t *counter;
 
 static uint64_t *map_counter(void)
 {
+	const char *rundir = tb_process_rundir();
 	char path[TB_RUNDIR_SIZE + 16];
 	uint64_t *map;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/counter", tb_process_identity().rundir);
+	if (!rundir)
+		return NULL;
+	snprintf(path, sizeof(path), "%s/counter", rundir);
 	fd = tb_raw_open(path, O_RDWR);
 	if (fd < 0)
 		return NULL;

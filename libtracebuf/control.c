@@ -8,16 +8,15 @@
  */
 #define _GNU_SOURCE
 #include "control.h"
+#include "home.h"
 #include "raw.h"
-#include "rundir.h"
 #include <string.h>
-#include <sys/stat.h>
 #include <tracebuf/ordering.h>
 
 #define MAX_TRIES 64
 
 static const struct tracebuf_control *control;
-static uint64_t mapped_inode;
+static uint64_t mapped_identity;
 
 const struct tracebuf_control *tb_control(void)
 {
@@ -29,41 +28,33 @@ static bool is_control(const struct tracebuf_control *map)
 	return map->sb.kind == TRACEBUF_KIND_CONTROL && map->sb.abi_version == TRACEBUF_ABI_VERSION;
 }
 
-static int map_fd(int fd)
+static int map_fd(int fd, uint64_t identity)
 {
-	struct stat st;
+	size_t size = tb_home()->control_size;
 	struct tracebuf_control *map;
 
-	if (fstat(fd, &st))
-		return -errno;
-	if (!S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != 0) || st.st_size < TRACEBUF_CONTROL_SIZE)
-		return -EPERM;
-	if (control && mapped_inode == st.st_ino)
+	if (control && mapped_identity == identity)
 		return 0;
-	map = tb_raw_mmap(NULL, TRACEBUF_CONTROL_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	map = tb_raw_mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 	if (!map)
 		return -ENOMEM;
 	if (!is_control(map)) {
-		munmap(map, TRACEBUF_CONTROL_SIZE);
+		munmap(map, size);
 		return -EPROTO;
 	}
-	mapped_inode = st.st_ino;
+	mapped_identity = identity;
 	tracebuf__store_release(&control, map);
 	return 0;
 }
 
-int tb_control_map(const char *rundir)
+int tb_control_map(void)
 {
-	char path[TB_RUNDIR_SIZE + 16];
-	size_t size = strlen(rundir);
-	int fd, result;
+	uint64_t identity;
+	int fd = tb_home()->control_open(&identity), result;
 
-	memcpy(path, rundir, size);
-	memcpy(path + size, "/control", sizeof("/control"));
-	fd = tb_raw_open(path, O_RDONLY);
 	if (fd < 0)
 		return fd;
-	result = map_fd(fd);
+	result = map_fd(fd, identity);
 	tb_raw_close(fd);
 	return result;
 }

@@ -9,8 +9,8 @@
 /* The control page that is mapped now, NULL if none. What it holds may change at any time. Any context. */
 const struct tracebuf_control *tb_control(void);
 
-/* Maps the control file of the run directory, unless that very file is mapped. 0 or -errno. Any context. */
-int tb_control_map(const char *rundir);
+/* Maps the control page that the home has now, unless that very page is mapped. 0 or -errno. Any context. */
+int tb_control_map(void);
 
 /* A consistent copy of a slot, and what goes with it. false: the daemon kept writing, or no control. Any context. */
 struct tb_control_slot {

@@ -82,8 +82,8 @@ static uint32_t record_size(const char *name, const struct tracebuf__field *fiel
 	return size <= TRACEBUF_MAX_DESCRIPTION_SIZE ? size : 0;
 }
 
-/* Builds the record at to, which is zeroed. */
-static void build(uint8_t *to, uint32_t size, uint32_t id, const char *name, const struct tracebuf__field *fields,
+/* Builds the record at to, which is zeroed. It has no number yet. */
+static void build(uint8_t *to, uint32_t size, const char *name, const struct tracebuf__field *fields,
 		  uint32_t nr_fields, uint32_t loglevel)
 {
 	struct tracebuf_description *record = (void *) to;
@@ -91,7 +91,6 @@ static void build(uint8_t *to, uint32_t size, uint32_t id, const char *name, con
 	char *names = (char *) (field + nr_fields);
 
 	record->size = size;
-	record->id = id;
 	record->nr_fields = nr_fields;
 	record->name_size = strlen(name) + 1;
 	record->loglevel = loglevel;
@@ -105,7 +104,6 @@ static void build(uint8_t *to, uint32_t size, uint32_t id, const char *name, con
 		memcpy(names, fields[i].name, field[i].name_size);
 		names += field[i].name_size;
 	}
-	record->crc = tb_crc32c(0, record, size);
 }
 
 /* The same event but for its number? */
@@ -142,7 +140,7 @@ int tb_descriptions_add(const char *name, const struct tracebuf__field *fields, 
 	if (result)
 		return result;
 	memset(buffer + now.size, 0, size);
-	build(buffer + now.size, size, now.nr, name, fields, nr_fields, loglevel);
+	build(buffer + now.size, size, name, fields, nr_fields, loglevel);
 	now.bytes = buffer;
 	result = find((const void *) (buffer + now.size), now);
 	if (result >= 0)
@@ -151,6 +149,49 @@ int tb_descriptions_add(const char *name, const struct tracebuf__field *fields, 
 		return -ENOSPC;
 	tracebuf__store_release(&published, (uint64_t) (now.nr + 1) << 32 | (now.size + size));
 	return now.nr;
+}
+
+void tb_descriptions_number(struct tb_descriptions have, struct tb_descriptions now)
+{
+	uint32_t at = have.size;
+
+	for (uint32_t i = have.nr; i < now.nr; i++) {
+		struct tracebuf_description *record = (void *) (now.bytes + at);
+
+		record->id = i;
+		record->crc = 0;
+		record->crc = tb_crc32c(0, record, record->size);
+		at += record->size;
+	}
+}
+
+void tb_descriptions_forget_numbers(uint8_t *bytes, uint32_t nr)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		struct tracebuf_description *record = (void *) bytes;
+
+		record->id = 0;
+		record->crc = 0;
+		bytes += record->size;
+	}
+}
+
+bool tb_descriptions_take_numbers(uint8_t *bytes, const uint8_t *numbered, uint32_t nr)
+{
+	bool same = true;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		struct tracebuf_description *record = (void *) bytes;
+		const struct tracebuf_description *other = (const void *) numbered;
+
+		if ((record->id || record->crc) && record->id != other->id)
+			same = false;
+		record->id = other->id;
+		record->crc = other->crc;
+		bytes += record->size;
+		numbered += record->size;
+	}
+	return same;
 }
 
 const struct tracebuf_description *tb_descriptions_at(struct tb_descriptions now, uint32_t index)

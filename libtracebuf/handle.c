@@ -63,7 +63,7 @@ const struct tracebuf_control *tracebuf_control_page(const struct tracebuf *trac
 	if (!tracebuf)
 		return NULL;
 	if (!tb_control() && tb_process_can_trace())
-		tb_control_map(tb_process_identity().rundir);
+		tb_control_map();
 	return tb_control();
 }
 

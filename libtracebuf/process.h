@@ -8,48 +8,42 @@
 #include <tracebuf/abi.h>
 
 /*
- * The enable records of one page array of one loaded object, and where they lie in the process file. records: what a
- * new process file gets there (used, ids, headers; nothing enabled). address: where the object has them, NULL while
- * no object does.
+ * The enable records of one page array of one loaded object, and where they lie in the process file. records: used and
+ * index of each; the home numbers them. address: where the object has them, NULL while no object does.
  */
 struct tb_unit {
 	struct tb_unit *next;
 	void *address;
-	const struct tracebuf_enable *records;
+	struct tracebuf_enable *records;
 	size_t size;			/* bytes, whole pages */
 	uint64_t offset;		/* in the process file's enable area */
 	bool run_time;			/* holds events described at run time: no object, never unloaded */
 };
 
-/* Who we are, for those who make files in the run directory. */
-struct tb_process_identity {
-	const char *rundir;
-	const char *procname;
-	uint64_t incarnation;
-	int pid;
-};
-
-/* Is tracing possible at all: not switched off, and with a run directory? Any context. */
+/* Is tracing possible at all: not switched off, and with a home? Any context. */
 bool tb_process_can_trace(void);
 
-/* Valid after the process file was made. Any context. */
-struct tb_process_identity tb_process_identity(void);
+/* The run directory of this process, whatever home its pages have; NULL: it has none. Any context. */
+const char *tb_process_rundir(void);
+
+/* This process as it sees itself, known from when it makes its pages. Any context. */
+int tb_process_pid(void);
 
 /*
  * Brings the process file up to date with the descriptions and with fresh (NULL: none), one of all, and maps fresh's
  * records over its address. A process that has no file, or still its parent's, makes its own, with all of them.
  * The caller holds the registry's lock. Signal-safe where a daemon is there. -errno: nothing is mapped, the object
- * stays disabled.
+ * stays disabled; -ENOENT: for good.
  */
-int tb_process_publish(struct tb_unit *all, struct tb_unit *fresh);
+int tb_process_publish(const struct tb_unit *all, const struct tb_unit *fresh);
 
 /* Brings the index-th record of unit, one of all and published, into the process file. As tb_process_publish(). */
-int tb_process_update_record(struct tb_unit *all, struct tb_unit *unit, uint32_t index);
+int tb_process_update_record(const struct tb_unit *all, const struct tb_unit *unit, uint32_t index);
 
 /* The whole process file, read-only, for the caller to unmap (TRACEBUF_PROCESS_SIZE); NULL if there is none. */
 struct tracebuf_process *tb_process_map(void);
 
-/* Is this process the one that made the process file? Any context. */
+/* Is the process file that there is this process's own? Any context. */
 bool tb_process_is_ours(void);
 
 /* An event is lost for which there is no ring to count it in. Any context. */

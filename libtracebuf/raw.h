@@ -26,6 +26,11 @@ static inline int tb_raw_open(const char *path, int flags)
 	return tb_raw_result(syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC | O_NOFOLLOW, 0600));
 }
 
+static inline int tb_raw_ioctl(int fd, unsigned long number, void *argument)
+{
+	return tb_raw_result(syscall(SYS_ioctl, fd, number, argument));
+}
+
 static inline void tb_raw_close(int fd)
 {
 	syscall(SYS_close, fd);

@@ -71,15 +71,6 @@ static uint32_t id_of(uint32_t index)
 
 static void fill_record(struct tracebuf_enable *record, uint32_t index)
 {
-	uint32_t id = id_of(index);
-	bool wide = id >= TRACEBUF_ID_WIDE;
-
-	record->ring = TRACEBUF_RING_SEVERAL;
-	record->id = id;
-	record->header_id = wide ? TRACEBUF_ID_WIDE : id;
-	record->prefix_id = wide ? id : 0;
-	record->prefix_size = wide ? 2 : 0;
-	record->prefix_factor = wide ? 65536 : 1;
 	record->used = 1;
 	record->index = index;
 }
@@ -111,17 +102,24 @@ static size_t used_size(const struct tracebuf__event *begin, const struct traceb
 	return round_up(used * sizeof(*page), getauxval(AT_PAGESZ));
 }
 
+static bool are_same(const struct tracebuf_enable *a, const struct tracebuf_enable *b, size_t size)
+{
+	for (size_t i = 0; i < size / sizeof(*a); i++)
+		if (a[i].used != b[i].used || a[i].index != b[i].index)
+			return false;
+	return true;
+}
+
 /* A unit that was left behind by an object with the same records. */
 static struct tb_unit *find_unit(const struct tracebuf_enable *records, size_t size)
 {
 	for (struct tb_unit *unit = units; unit; unit = unit->next)
-		if (!unit->address && unit->size == size && !unit->run_time &&
-		    !memcmp(unit->records, records, size))
+		if (!unit->address && unit->size == size && !unit->run_time && are_same(unit->records, records, size))
 			return unit;
 	return NULL;
 }
 
-static struct tb_unit *add_unit(const struct tracebuf_enable *records, size_t size)
+static struct tb_unit *add_unit(struct tracebuf_enable *records, size_t size)
 {
 	struct tb_unit *unit = tb_arena_alloc(sizeof(*unit));
 
@@ -246,6 +244,12 @@ static int start_run_time_unit(void)
 	return result;
 }
 
+/* What is not filed has no number yet. */
+static const struct tracebuf_enable *find_run_time_record(uint32_t index)
+{
+	return index < tb_descriptions_filed().nr ? tb_registry_record(id_of(index)) : NULL;
+}
+
 static const struct tracebuf_enable *describe(const char *name, const struct tracebuf__field *fields,
 					      uint32_t nr_fields, uint32_t loglevel, int *ret_error)
 {
@@ -255,7 +259,7 @@ static const struct tracebuf_enable *describe(const char *name, const struct tra
 	*ret_error = index < 0 ? index : 0;
 	if (index < 0)
 		return NULL;
-	record = tb_registry_record(id_of(index));
+	record = find_run_time_record(index);
 	if (record)
 		return record;
 	if (!run_time.unit || run_time.nr == RUN_TIME_UNIT_SIZE / sizeof(*record))

@@ -2,11 +2,10 @@
 /*
  * Making, finding and giving up rings.
  *
- * Invariants. A ring file is published by rename when its header is whole. An entry of the library's table goes
- * NULL -> CLAIMED -> ring -> NULL; only who claimed it makes the ring, so nobody waits: others take a locked row.
- * A ring may be used by who is in a restartable sequence on its CPU, or has pinned it: pin = raise users, then find it
- * still in the table (both sequentially consistent); retire = take it out of both tables, membarrier, and unmap once
- * users is 0. struct tb_ring itself is recycled, never freed.
+ * Invariants. An entry of the library's table goes NULL -> CLAIMED -> ring -> NULL; only who claimed it makes the ring,
+ * so nobody waits: others take a locked row. A ring may be used by who is in a restartable sequence on its CPU, or has
+ * pinned it: pin = raise users, then find it still in the table (both sequentially consistent); retire = take it out of
+ * both tables, membarrier, and unmap once users is 0. struct tb_ring itself is recycled, never freed.
  * A ring in the table can hold every event that is in the process file, and no other can be enabled: who adds to that
  * file then retires what is too old, who publishes a ring then looks whether it has become too old (both sequentially
  * consistent).
@@ -16,30 +15,18 @@
 #include "arena.h"
 #include "control.h"
 #include "descriptions.h"
+#include "home.h"
 #include "process.h"
 #include "raw.h"
 #include "registry.h"
-#include "rundir.h"
-#include "stream_id.h"
-#include "superblock.h"
 #include "table.h"
 #include <linux/membarrier.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/rseq.h>
-#include <sys/vfs.h>
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 /* Backed at a time while a ring is written for the first time. */
 #define POPULATE_SIZE (32u << 10)
-
-/* What rings leave of the run directory's file system, to processes that come later and to the daemon's own files: a
- * sixteenth, and not more than this. */
-#define MAX_HEADROOM (1u << 20)
 
 #define CLAIMED ((struct tb_ring *) 1)
 
@@ -159,42 +146,9 @@ static int configuration(uint32_t ring_set, struct tb_control_slot *ret_slot)
 		if (tb_control_slot(slot, ret_slot) && ret_slot->slot.generation &&
 		    channel < ret_slot->slot.nr_channels)
 			return is_sane(&ret_slot->slot.channel[channel]) ? 0 : -EINVAL;
-		tb_control_map(tb_process_identity().rundir);
+		tb_control_map();
 	}
 	return -ESTALE;
-}
-
-static void fill_header(struct tracebuf_ring *header, const struct tb_ring *ring, const struct tb_control_slot *about)
-{
-	struct tb_process_identity self = tb_process_identity();
-	struct tb_descriptions now = tb_descriptions_filed();
-	uint64_t unique[3];
-	unsigned int cpu = 0;
-
-	syscall(SYS_getcpu, &cpu, NULL, NULL);
-	memcpy(header->uuid, about->slot.uuid, sizeof(header->uuid));
-	header->generation = ring->generation;
-	header->stream_id = tb_stream_id(ring->context, now.bytes, now.size);
-	header->incarnation = self.incarnation;
-	header->pid = self.pid;
-	header->cpu = ring->locked ? cpu : ring->row;
-	header->slot = ring->slot;
-	header->channel = ring->ring_set % 16;
-	header->instance = tracebuf__add(&nr_made, 1);
-	unique[0] = self.pid;
-	unique[1] = self.incarnation;
-	unique[2] = header->instance;
-	header->stream_instance_id = tb_stream_id(0, unique, sizeof(unique));
-	header->nr_descriptions = now.nr;
-	header->clock = ring->clock;
-	header->writer = ring->locked ? TRACEBUF_WRITER_FALLBACK : TRACEBUF_WRITER_RSEQ;
-	header->config = about->slot.channel[header->channel];
-	memcpy(header->procname, self.procname, sizeof(header->procname));
-	tb_control_origin(header);
-	memcpy(header->trace_name, about->slot.name, sizeof(header->trace_name));
-	tb_superblock_fill(&header->sb, TRACEBUF_KIND_RING, TRACEBUF_RING_HEADER_SIZE,
-			   TRACEBUF_RING_DATA_OFFSET + ring->ring_size);
-	tb_superblock_seal(&header->sb);
 }
 
 static void fill_ring(struct tb_ring *ring, uint32_t row, uint32_t ring_set, const struct tb_control_slot *about)
@@ -218,84 +172,6 @@ static void fill_ring(struct tb_ring *ring, uint32_t row, uint32_t ring_set, con
 			  (ring->context & ~(uint32_t) TRACEBUF_CONTEXT_VTID);
 }
 
-/* Maps the new file fd, filled with header, into ring. */
-static int map_file(struct tb_ring *ring, int fd, const struct tracebuf_ring *header)
-{
-	const struct tracebuf_producer producer = {
-		.mask = ring->ring_size - 1,
-		.context_size = ring->context == TRACEBUF_CONTEXT_VTID ? 4 : 0,
-	};
-	size_t size = TRACEBUF_RING_DATA_OFFSET + ring->ring_size;
-	int result = tb_raw_truncate(fd, size);
-
-	result = result ? result : tb_raw_pwrite(fd, header, sizeof(*header), 0);
-	result = result ? result : tb_raw_pwrite(fd, &producer, sizeof(producer), TRACEBUF_RING_PRODUCER_OFFSET);
-	if (result)
-		return result;
-	ring->map = tb_raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (!ring->map)
-		return -ENOMEM;
-	madvise(ring->map, size, MADV_DONTFORK);
-	mprotect(ring->map, TRACEBUF_RING_PRODUCER_OFFSET, PROT_READ);
-	ring->producer = (void *) ((char *) ring->map + TRACEBUF_RING_PRODUCER_OFFSET);
-	ring->consumer = &ring->map->consumer;
-	ring->data = (char *) ring->map + TRACEBUF_RING_DATA_OFFSET;
-	ring->nr_descriptions = header->nr_descriptions;
-	return 0;
-}
-
-/* Writes the paths of the ring's file: ring->path, and hidden, under which it is made. */
-static void name_file(struct tb_ring *ring, const struct tracebuf_ring *header, char hidden[sizeof(ring->path)])
-{
-	struct tb_process_identity self = tb_process_identity();
-	char name[80];
-
-	snprintf(name, sizeof(name), "%d-%llx-%u-%u-%u", self.pid, (unsigned long long) self.incarnation,
-		 header->channel, header->cpu, header->instance);
-	snprintf(ring->path, sizeof(ring->path), "%s/rings/%llu/%s", self.rundir,
-		 (unsigned long long) ring->generation, name);
-	snprintf(hidden, sizeof(ring->path), "%s/rings/%llu/.%s", self.rundir, (unsigned long long) ring->generation,
-		 name);
-}
-
-static int make_file(struct tb_ring *ring, const struct tb_control_slot *about)
-{
-	struct tracebuf_ring header = { 0 };
-	char hidden[sizeof(ring->path)];
-	int fd, result;
-
-	fill_header(&header, ring, about);
-	name_file(ring, &header, hidden);
-	fd = tb_raw_open(hidden, O_RDWR | O_CREAT | O_EXCL);
-	if (fd < 0)
-		return fd;
-	result = map_file(ring, fd, &header);
-	tb_raw_close(fd);
-	if (!result)
-		result = tb_raw_rename(hidden, ring->path);
-	if (result) {
-		tb_raw_unlink(hidden);
-		if (ring->map)
-			munmap(ring->map, TRACEBUF_RING_DATA_OFFSET + ring->ring_size);
-	}
-	return result;
-}
-
-/* May rings take size bytes more of the file system that the run directory is on? */
-static int check_room(uint64_t size)
-{
-	struct statfs fs;
-	uint64_t total, headroom;
-	int result = tb_raw_result(syscall(SYS_statfs, tb_process_identity().rundir, &fs));
-
-	if (result)
-		return result;
-	total = (uint64_t) fs.f_blocks * fs.f_bsize;
-	headroom = total / 16 < MAX_HEADROOM ? total / 16 : MAX_HEADROOM;
-	/* A tmpfs without a limit says that it has no blocks. */
-	return !total || (uint64_t) fs.f_bavail * fs.f_bsize >= size + headroom ? 0 : -ENOSPC;
-}
-
 /* Makes the ring of a table entry that the caller has claimed. */
 static int make(uint32_t row, uint32_t ring_set, struct tb_ring **ret_ring)
 {
@@ -303,7 +179,6 @@ static int make(uint32_t row, uint32_t ring_set, struct tb_ring **ret_ring)
 	struct tb_ring *ring;
 	int result = tb_registry_adopt();
 
-	result = result ? result : check_room(0);
 	result = result ? result : configuration(ring_set, &about);
 	if (result)
 		return result;
@@ -314,11 +189,14 @@ static int make(uint32_t row, uint32_t ring_set, struct tb_ring **ret_ring)
 	if (!ring)
 		return -ENOMEM;
 	fill_ring(ring, row, ring_set, &about);
-	result = make_file(ring, &about);
+	result = tb_home()->ring_make(ring, &about, tracebuf__add(&nr_made, 1));
 	if (result) {
 		push(&spare, ring);
 		return result;
 	}
+	ring->producer = (void *) ((char *) ring->map + TRACEBUF_RING_PRODUCER_OFFSET);
+	ring->consumer = &ring->map->consumer;
+	ring->data = (char *) ring->map + TRACEBUF_RING_DATA_OFFSET;
 	*ret_ring = ring;
 	return 0;
 }
@@ -391,41 +269,19 @@ void tb_ring_unpin(struct tb_ring *ring)
 	__atomic_fetch_sub(&ring->users, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Where the kernel cannot populate (before 5.14): the file system backs the range. */
-static int allocate(const struct tb_ring *ring, uint64_t from, uint64_t size)
-{
-	int fd = tb_raw_open(ring->path, O_RDWR), result;
-
-	if (fd < 0)
-		return fd;
-	result = tb_raw_result(syscall(SYS_fallocate, fd, 0, TRACEBUF_RING_DATA_OFFSET + from, size));
-	tb_raw_close(fd);
-	return result;
-}
-
 int tb_ring_populate(struct tb_ring *ring, uint64_t end)
 {
 	struct tracebuf_producer *producer = ring->producer;
 	uint64_t from = tracebuf__load(&producer->populated), to = end + POPULATE_SIZE;
-	int result = 0;
+	int result;
 
 	to &= ~(uint64_t) (POPULATE_SIZE - 1);
 	if (to > ring->ring_size)
 		to = ring->ring_size;
 	if (from >= to)
 		return 0;
-	result = check_room(to - from);
-	if (result)
-		return result;
-	if (madvise(ring->data + from, to - from, MADV_POPULATE_WRITE))
-		result = errno == EINVAL ? allocate(ring, from, to - from) : -ENOSPC;
+	result = tb_home()->ring_back(ring, from, to - from);
 	if (!result)
 		tracebuf__store(&producer->populated, to);
 	return result;
-}
-
-void tb_ring_ring_doorbell(const struct tb_ring *ring)
-{
-	if (ring->mode != TRACEBUF_MODE_OVERWRITE)
-		syscall(SYS_utimensat, AT_FDCWD, ring->path, NULL, 0);
 }

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <tracebuf/abi.h>
 
-/* A ring as its process knows it. All but users, lock and next is constant from publication to unmapping. */
+/* A ring as its process knows it. All but users, lock, has_rung and next is constant from publication to unmapping. */
 struct tb_ring {
 	struct tracebuf_ring *map;	/* the shared pages; valid while pinned */
 	struct tracebuf_producer *producer;
@@ -22,7 +22,9 @@ struct tb_ring {
 	bool locked;			/* written under lock, not by restartable sequences */
 	bool slow_only;			/* the fast path may not write it: limit stays 0 */
 	uint32_t lock;
-	char path[160];
+	uint32_t instance;		/* by which the kernel knows it, where that is its home */
+	bool has_rung;			/* ... and was told of it */
+	char path[160];			/* of its file, in a run directory */
 	/* From here on kept when the object is used again: users may be touched by who comes too late. */
 	uint32_t users;			/* threads (and handlers in them) that use it outside of a sequence */
 	struct tb_ring *next;		/* of those retired or spare */
@@ -49,8 +51,5 @@ bool tb_ring_any(void);
 
 /* Makes sure that pages back [0, end) of the ring's data, as far as it reaches. 0 or -ENOSPC. */
 int tb_ring_populate(struct tb_ring *ring, uint64_t end);
-
-/* Tells the daemon that there is something to take. */
-void tb_ring_ring_doorbell(const struct tb_ring *ring);
 
 #endif

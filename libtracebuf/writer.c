@@ -15,12 +15,12 @@
 #include "content_sum.h"
 #include "control.h"
 #include "crc32c.h"
+#include "home.h"
 #include "process.h"
 #include "raw.h"
 #include "ring.h"
 #include "sequence.h"
 #include "table.h"
-#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -30,8 +30,7 @@
 #define MAX_TRIES 32
 /* Steps of one try: entering, opening, populating, writing, and a few waits of others' doing. */
 #define MAX_STEPS 64
-/* Block mode: how long one wait lasts at most, and how many in a row without a living daemon are enough. */
-#define WAIT_NS 100000000
+/* Block mode: how many waits in a row without a living daemon are enough. */
 #define MAX_WAITS_WITHOUT_DAEMON 100
 
 #define HEADER_SIZE sizeof(struct tracebuf_packet)
@@ -90,7 +89,7 @@ static size_t put(uint8_t *to, const void *value, size_t size)
 static size_t put_context(uint8_t *to, const struct tb_ring *ring, const struct event *event)
 {
 	char name[TRACEBUF_CONTEXT_PROCNAME_SIZE] = { 0 };
-	uint32_t tid = current_tid(), pid = tb_process_identity().pid;
+	uint32_t tid = current_tid(), pid = tb_process_pid();
 	size_t size = 0;
 
 	if (ring->context & TRACEBUF_CONTEXT_VTID)
@@ -262,19 +261,10 @@ static bool may_block(void)
 	return answer > 0;
 }
 
-static bool daemon_is_alive(void)
-{
-	const struct tracebuf_control *control = tb_control();
-	int32_t pid = control ? tracebuf__load(&control->daemon_pid) : 0;
-
-	return pid > 0 && tb_raw_result(syscall(SYS_kill, pid, 0)) != -ESRCH;
-}
-
 /* Block mode: waits until the daemon has made room. false: it is not to be had. */
 static bool wait_for_room(struct tb_ring *ring, uint64_t position)
 {
-	const struct timespec timeout = { 0, WAIT_NS };
-	uint64_t waited_ms = 0;
+	uint64_t waited_ms = 0, next = position / ring->subbuf_size + 1;
 	int without_daemon = 0;
 	bool room = false;
 
@@ -287,10 +277,9 @@ static bool wait_for_room(struct tb_ring *ring, uint64_t position)
 		room = has_room(ring, position);
 		if (room || (ring->block_timeout_ms && waited_ms >= ring->block_timeout_ms))
 			break;
-		tb_ring_ring_doorbell(ring);
-		syscall(SYS_futex, &ring->consumer->wake, FUTEX_WAIT, wake, &timeout, NULL, 0);
-		waited_ms += WAIT_NS / 1000000;
-		without_daemon = daemon_is_alive() ? 0 : without_daemon + 1;
+		tb_home()->ring_bell(ring);
+		without_daemon = tb_home()->ring_wait(ring, next, wake) ? 0 : without_daemon + 1;
+		waited_ms += TB_RING_WAIT_MS;
 	}
 	tracebuf__add(&ring->producer->waits, -1ull);
 	return room;
@@ -328,7 +317,7 @@ static int enter(struct tb_ring *ring, uint32_t cpu, uint64_t position)
 	packet.open_crc = open_crc;
 	result = commit(ring, cpu, &change, &copy, 1);
 	if (!result)
-		tb_ring_ring_doorbell(ring);
+		tb_home()->ring_bell(ring);
 	return result;
 }
 
