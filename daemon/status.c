@@ -5,6 +5,7 @@
  */
 #include "status.h"
 #include <inttypes.h>
+#include "home.h"
 #include "output.h"
 
 static const char *comma(bool *first)
@@ -159,10 +160,43 @@ static void each_trace(FILE *out, struct tb_daemon *daemon, struct tb_recording 
 	}
 }
 
+void tb_home_print_json(FILE *out, const struct tb_daemon *daemon)
+{
+	struct tb_home_facts facts;
+
+	daemon->home->facts(daemon, &facts);
+	fprintf(out, "\"home\":{\"name\":\"%s\",\"path\":", daemon->home->name);
+	tb_json_string(out, facts.path);
+	fprintf(out, ",\"way\":\"%s\",\"pages\":%" PRIu64 ",\"max_pages\":%" PRIu64 ",\"max_user_pages\":%" PRIu64
+		",\"processes\":%" PRIu64 ",\"max_processes\":%" PRIu64 ",\"rings\":%" PRIu64 ",\"refused\":%" PRIu64 "}",
+		facts.way, facts.nr_pages, facts.max_pages, facts.max_user_pages, facts.nr_processes,
+		facts.max_processes, facts.nr_rings, facts.nr_refused);
+}
+
+void tb_home_print(FILE *out, const struct tb_daemon *daemon)
+{
+	struct tb_home_facts facts;
+
+	daemon->home->facts(daemon, &facts);
+	fprintf(out, "home: %s (%s)\n", daemon->home->name, facts.path);
+	if (!facts.max_pages)
+		return;
+	fprintf(out, "  rings are reached by %s\n", facts.way);
+	fprintf(out, "  %" PRIu64 " pages in use, limits %" PRIu64 " in all and %" PRIu64 " of a user\n", facts.nr_pages,
+		facts.max_pages, facts.max_user_pages);
+	fprintf(out, "  %" PRIu64 " processes, limit %" PRIu64 "; %" PRIu64 " rings; %" PRIu64 " refused for a limit\n",
+		facts.nr_processes, facts.max_processes, facts.nr_rings, facts.nr_refused);
+}
+
 void tb_status_print(FILE *out, struct tb_daemon *daemon, struct tb_recording *only, bool json)
 {
-	if (json)
-		fputs("{\"trace\":[", out);
+	if (json) {
+		fputc('{', out);
+		tb_home_print_json(out, daemon);
+		fputs(",\"trace\":[", out);
+	} else if (!only) {
+		tb_home_print(out, daemon);
+	}
 	each_trace(out, daemon, only, json, json ? json_status : text_status);
 	if (json)
 		fputs("]}\n", out);

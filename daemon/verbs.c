@@ -13,6 +13,7 @@
 #include "archive.h"
 #include "command.h"
 #include "discovery.h"
+#include "home.h"
 #include "output.h"
 #include "status.h"
 
@@ -71,11 +72,14 @@ static int parse_number(const struct tb_request *request, const char *key, uint6
 
 static int run_version(struct tb_daemon *daemon, const struct tb_request *request, struct tb_answer *answer)
 {
-	(void) daemon;
-	if (wants_json(request))
-		fprintf(answer->out, "{\"version\":\"%s\",\"abi\":%d}\n", PACKAGE_VERSION, TRACEBUF_ABI_VERSION);
-	else
-		fprintf(answer->out, "tracebufd %s (layout %d)\n", PACKAGE_VERSION, TRACEBUF_ABI_VERSION);
+	if (wants_json(request)) {
+		fprintf(answer->out, "{\"version\":\"%s\",\"abi\":%d,", PACKAGE_VERSION, TRACEBUF_ABI_VERSION);
+		tb_home_print_json(answer->out, daemon);
+		fputs("}\n", answer->out);
+	} else {
+		fprintf(answer->out, "tracebufd %s (layout %d), home %s\n", PACKAGE_VERSION, TRACEBUF_ABI_VERSION,
+			daemon->home->name);
+	}
 	return 0;
 }
 

@@ -63,6 +63,7 @@ static void __attribute__((noreturn)) exec_daemon(const struct tb_private_daemon
 						  int ready_fd, const sigset_t *mask)
 {
 	char number[16];
+	const char *argv[12] = { "tracebufd", "--rundir", daemon->rundir, "--private", "--ready-fd", number }, **at = argv + 6;
 	int null = open("/dev/null", O_WRONLY);
 
 	setsid();
@@ -75,8 +76,16 @@ static void __attribute__((noreturn)) exec_daemon(const struct tb_private_daemon
 	/* Preloads and a private TRACEBUF=0 are meant for the command. */
 	unsetenv("LD_PRELOAD");
 	unsetenv("NOTIFY_SOCKET");
-	execl(path, "tracebufd", "--rundir", daemon->rundir, "--private", "--ready-fd", number,
-	      daemon->clock ? "--clock" : (char *) NULL, daemon->clock, (char *) NULL);
+	if (daemon->clock) {
+		*at++ = "--clock";
+		*at++ = daemon->clock;
+	}
+	if (daemon->home) {
+		*at++ = "--home";
+		*at++ = daemon->home;
+	}
+	*at = NULL;
+	execv(path, (char **) argv);
 	dprintf(2, "%s\n", strerror(errno));
 	_exit(127);
 }
@@ -147,13 +156,14 @@ close_in:
 	return code;
 }
 
-int tb_private_daemon_start(struct tb_private_daemon *daemon, const char *clock, const sigset_t *mask)
+int tb_private_daemon_start(struct tb_private_daemon *daemon, const char *clock, const char *home, const sigset_t *mask)
 {
 	char path[PATH_MAX];
 	int code;
 
 	memset(daemon, 0, sizeof(*daemon));
 	daemon->clock = clock;
+	daemon->home = home;
 	if (tb_place_daemon(path, sizeof(path)))
 		return tb_complain(TB_EXIT_FATAL, "record: the path of tracebufd is too long");
 	code = make_rundir(daemon->rundir);

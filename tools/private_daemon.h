@@ -10,7 +10,7 @@
 /* A daemon of our own, with a run directory of its own. */
 struct tb_private_daemon {
 	char rundir[TB_RUNDIR_SIZE];
-	const char *clock;		/* NULL: the daemon chooses */
+	const char *clock, *home;	/* NULL: the daemon chooses */
 	pid_t pid;			/* 0: has ended */
 	int stdin_fd;			/* closing it makes the daemon end in order */
 	int log_fd;			/* its stderr */
@@ -18,11 +18,11 @@ struct tb_private_daemon {
 };
 
 /*
- * Makes the run directory and starts tracebufd in it, with the signal mask of mask. clock: as its option --clock wants
- * it, or NULL. On return the daemon listens.
+ * Makes the run directory and starts tracebufd in it, with the signal mask of mask. clock, home: as its options of
+ * these names want them, or NULL. On return the daemon listens.
  * 0, or an exit code after one line on stderr; nothing is left then.
  */
-int tb_private_daemon_start(struct tb_private_daemon *daemon, const char *clock, const sigset_t *mask);
+int tb_private_daemon_start(struct tb_private_daemon *daemon, const char *clock, const char *home, const sigset_t *mask);
 
 /* Shows what the daemon has said since. False once it has ended. Never blocks. */
 bool tb_private_daemon_check(struct tb_private_daemon *daemon);

@@ -19,6 +19,7 @@
 #include "client.h"
 #include "command.h"
 #include "complaint.h"
+#include "json.h"
 #include "options.h"
 #include "place.h"
 #include "private_daemon.h"
@@ -29,7 +30,8 @@
 struct recording {
 	char directory[PATH_MAX];
 	char preload[PRELOAD_SIZE];	/* "LD_PRELOAD=...", or empty */
-	const char *clock;		/* NULL: the daemon chooses */
+	const char *clock, *home;	/* NULL: the daemon chooses */
+	char chosen_home[16];		/* by the daemon */
 	bool directory_existed, created;
 	bool block, json, help, list_options;
 	struct tb_request channel;	/* enable-channel, as the options make it */
@@ -50,6 +52,8 @@ static const struct tb_option options[] = {
 	{ 0, TB_OPTION_TEXT, "context", "context", NULL, "LIST",
 	  "none, or of vtid,vpid,ip,procname; vtid is always among them" },
 	{ 0, TB_OPTION_TEXT, "clock", "clock", NULL, "CLOCK", "tsc, monotonic or counter (default: the best)" },
+	{ 0, TB_OPTION_TEXT, "home", "home", NULL, "HOME",
+	  "of the buffers: kernel (tracebuf.ko), tmpfs or auto (default: the kernel if it can)" },
 	{ 0, TB_OPTION_FLAG, "json", "json", "1", NULL, "print the accounts in JSON" },
 	{ 'h', TB_OPTION_FLAG, "help", "help", "1", NULL, "show this help" },
 	{ 0, TB_OPTION_FLAG, "list-options", "list-options", "1", NULL, "list the options' names" },
@@ -103,6 +107,14 @@ static int choose_clock(struct recording *recording, const char *clock)
 	return 0;
 }
 
+static int choose_home(struct recording *recording, const char *home)
+{
+	if (strcmp(home, "kernel") && strcmp(home, "tmpfs") && strcmp(home, "auto"))
+		return tb_complain(TB_EXIT_ERROR, "record: --home '%.60s': neither kernel, tmpfs nor auto", home);
+	recording->home = home;
+	return 0;
+}
+
 static int take_option(void *context, const struct tb_option *option, const char *value)
 {
 	struct recording *recording = context;
@@ -120,6 +132,8 @@ static int take_option(void *context, const struct tb_option *option, const char
 		return add_helper(recording, value);
 	else if (!strcmp(option->key, "clock"))
 		return choose_clock(recording, value);
+	else if (!strcmp(option->key, "home"))
+		return choose_home(recording, value);
 	else if (!strcmp(option->key, "pattern"))
 		err = tb_request_add_list(&recording->event, "pattern", value);
 	else if (!strcmp(option->key, "context"))
@@ -211,11 +225,38 @@ static int ask_verb(struct recording *recording, const char *verb)
 	return ask(recording, &request, NULL);
 }
 
+/* Which home the daemon has chosen: the command must have the same. */
+static int ask_home(struct recording *recording)
+{
+	struct tb_json root, home, name;
+	struct tb_response response;
+	struct tb_request request;
+	int code, err;
+
+	tb_request_begin(&request, "version");
+	tb_request_add(&request, "json", "1");
+	code = ask(recording, &request, &response);
+	if (code)
+		return code;
+	err = tb_json_parse(response.text, response.text_size, &root);
+	if (!err)
+		err = tb_json_member(root, "home", &home);
+	if (!err)
+		err = tb_json_member(home, "name", &name);
+	if (!err)
+		err = tb_json_string(name, recording->chosen_home, sizeof(recording->chosen_home));
+	tb_response_free(&response);
+	return err ? tb_complain(TB_EXIT_FATAL, "record: the daemon does not say where its buffers are") : 0;
+}
+
 static int begin_trace(struct recording *recording, const char *name)
 {
 	struct tb_request request;
 	int code;
 
+	code = ask_home(recording);
+	if (code)
+		return code;
 	tb_request_begin(&request, "create");
 	if (tb_request_add(&request, "name", name) || tb_request_add(&request, "output", recording->directory))
 		return tb_complain(TB_EXIT_ERROR, "record: a newline cannot be part of the directory's name");
@@ -235,15 +276,17 @@ static bool tick(void *context)
 
 static int run_command(struct recording *recording, const char *path, char **argv, const sigset_t *mask)
 {
-	char rundir[TB_RUNDIR_SIZE + 32];
-	const char *environment[4], **at = environment;
+	char rundir[TB_RUNDIR_SIZE + 32], home[64];
+	const char *environment[5], **at = environment;
 	struct tb_command command = {
 		.path = path, .argv = argv, .environment = environment, .mask = mask,
 		.tick = tick, .tick_context = &recording->daemon,
 	};
 
 	snprintf(rundir, sizeof(rundir), "TRACEBUF_RUNDIR=%s", recording->daemon.rundir);
+	snprintf(home, sizeof(home), "TRACEBUF_HOME=%s", recording->chosen_home);
 	*at++ = rundir;
+	*at++ = home;
 	if (recording->block)
 		*at++ = "TRACEBUF_ALLOW_BLOCKING=1";
 	if (*recording->preload)
@@ -287,7 +330,7 @@ static int record(struct recording *recording, const char *name, const char *pat
 
 	tb_command_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, &mask);
-	code = tb_private_daemon_start(&recording->daemon, recording->clock, &mask);
+	code = tb_private_daemon_start(&recording->daemon, recording->clock, recording->home, &mask);
 	if (code)
 		return code;
 	code = begin_trace(recording, name);
