@@ -579,7 +579,10 @@ struct tracebuf_ioc_switch {
 };
 TRACEBUF__SIZE(tracebuf_ioc_switch, 8);
 
-/* Fresh: waits until consumed + nr_subbufs > seq. -ETIMEDOUT, -EINTR, -EPIPE (nobody consumes), -ESRCH. */
+/*
+ * Fresh: waits until consumed + nr_subbufs > seq, timeout_ms at most (0: only looks). -ETIMEDOUT, -EINTR, -EPIPE (nobody
+ * consumes), -ESRCH.
+ */
 #define TRACEBUF_IOC_WAIT _IO(TRACEBUF_IOC_MAGIC, 7)
 struct tracebuf_ioc_wait {
 	__u32 size;
