@@ -365,8 +365,10 @@ void tb_trace_destroy(struct tb_trace *trace)
 	changed[trace->slot] = page.rules_generation;
 	show(trace->slot);
 	begin_rest(trace);
-	list_for_each_entry_safe(ring, next, &trace->rings, of_trace)
+	list_for_each_entry_safe(ring, next, &trace->rings, of_trace) {
 		tb_ring_remove(ring);
+		cond_resched();
+	}
 	traces[trace->slot] = NULL;
 	tb_processes_evaluate();
 	tb_processes_forget();
