@@ -11,6 +11,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* 14 is DEBUG; of more, readers of the metadata complain. */
+#define MAX_LOGLEVEL 14
+
 static bool is_identifier(const char *name)
 {
 	if (*name >= '0' && *name <= '9')
@@ -101,7 +104,8 @@ int tb_layout_parse(const void *record, size_t size, struct tb_field ret_fields[
 		return -EBADMSG;
 	memcpy(&description, record, sizeof(description));
 	room = size - sizeof(description);
-	if (description.nr_fields > TRACEBUF_MAX_FIELDS || room < description.nr_fields * sizeof(*raw))
+	if (description.loglevel > MAX_LOGLEVEL || description.nr_fields > TRACEBUF_MAX_FIELDS ||
+	    room < description.nr_fields * sizeof(*raw))
 		return -EBADMSG;
 	room -= description.nr_fields * sizeof(*raw);
 	raw = (const void *) ((const char *) record + sizeof(description));
