@@ -650,7 +650,7 @@ TRACEBUF__SIZE(tracebuf_ioc_put, 16);
 
 enum tracebuf_cmd {
 	TRACEBUF_CMD_UNSPEC,
-	/* NAME, UUID, CLOCK, FREQUENCY, RSEQ_WORKS; DOMAIN if not "" -> GENERATION, SLOT, DIRECTORY.
+	/* NAME, UUID, CLOCK, FREQUENCY, RSEQ_WORKS; DOMAIN if not "", BOOT_ID if known -> GENERATION, SLOT, DIRECTORY.
 	   -EUSERS: all slots are taken; -EAGAIN: the free ones are in quarantine; -EBUSY: others use another clock. */
 	TRACEBUF_CMD_TRACE_CREATE,
 	TRACEBUF_CMD_TRACE_ADOPT,	/* GENERATION: the caller is its daemon from now on */
@@ -706,6 +706,7 @@ enum tracebuf_attribute {
 	TRACEBUF_A_NR_PROCESSES,
 	TRACEBUF_A_MAX_PROCESSES,
 	TRACEBUF_A_DISCARDED,		/* events lost to limits: rings and pages that were refused */
+	TRACEBUF_A_BOOT_ID,		/* 16 bytes: the kernel's, for the headers of rings */
 	TRACEBUF_A_END,
 };
 
