@@ -172,8 +172,11 @@ static int create(struct tb_recording *recording, struct tb_message *message)
 	struct tb_kernel *kernel = daemon->kernel;
 	struct nlmsghdr *request = tb_netlink_begin(&kernel->netlink, TRACEBUF_CMD_TRACE_CREATE, false);
 	struct tracebuf_slot *slot;
+	uint8_t boot_id[16];
 	int ret;
 
+	tb_uuid_parse(daemon->clock.boot_id, boot_id);
+	mnl_attr_put(request, TRACEBUF_A_BOOT_ID, sizeof(boot_id), boot_id);
 	mnl_attr_put_strz(request, TRACEBUF_A_NAME, recording->slot.name);
 	mnl_attr_put(request, TRACEBUF_A_UUID, sizeof(recording->slot.uuid), recording->slot.uuid);
 	mnl_attr_put_u32(request, TRACEBUF_A_CLOCK, daemon->clock.kind);

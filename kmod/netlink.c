@@ -18,13 +18,14 @@ static const struct nla_policy trace_policy[TRACEBUF_A_GENERATION + 1] = {
 	[TRACEBUF_A_GENERATION] = { .type = NLA_U64 },
 };
 
-static const struct nla_policy create_policy[TRACEBUF_A_RSEQ_WORKS + 1] = {
+static const struct nla_policy create_policy[TRACEBUF_A_BOOT_ID + 1] = {
 	[TRACEBUF_A_NAME] = { .type = NLA_STRING, .len = TRACEBUF_NAME_SIZE - 1 },
 	[TRACEBUF_A_UUID] = NLA_POLICY_EXACT_LEN(16),
 	[TRACEBUF_A_DOMAIN] = { .type = NLA_STRING, .len = TRACEBUF_MAX_DOMAIN_SIZE },
 	[TRACEBUF_A_CLOCK] = NLA_POLICY_RANGE(NLA_U32, TRACEBUF_CLOCK_TSC, TRACEBUF_CLOCK_COUNTER),
 	[TRACEBUF_A_FREQUENCY] = { .type = NLA_U64 },
 	[TRACEBUF_A_RSEQ_WORKS] = NLA_POLICY_MAX(NLA_U32, 1),
+	[TRACEBUF_A_BOOT_ID] = NLA_POLICY_EXACT_LEN(16),
 };
 
 static const struct nla_policy channel_policy[TRACEBUF_A_CHANNEL_CONFIG + 1] = {
@@ -191,6 +192,7 @@ static int finish_reply(struct genl_info *info, struct sk_buff *reply, void *hea
 static int do_create(struct sk_buff *skb, struct genl_info *info)
 {
 	char name[TRACEBUF_NAME_SIZE], domain[TRACEBUF_MAX_DOMAIN_SIZE + 1] = "";
+	const struct nlattr *boot_id = info->attrs[TRACEBUF_A_BOOT_ID];
 	const struct file *file = tb_netlink_file(skb);
 	struct tb_trace_request request;
 	struct sk_buff *reply;
@@ -208,6 +210,7 @@ static int do_create(struct sk_buff *skb, struct genl_info *info)
 		.uuid = nla_data(info->attrs[TRACEBUF_A_UUID]),
 		.clock = nla_get_u32(info->attrs[TRACEBUF_A_CLOCK]),
 		.frequency = nla_get_u64(info->attrs[TRACEBUF_A_FREQUENCY]),
+		.boot_id = boot_id ? nla_data(boot_id) : NULL,
 		.rseq_works = nla_get_u32(info->attrs[TRACEBUF_A_RSEQ_WORKS]),
 		.is_admin = netlink_ns_capable(skb, current_user_ns(), CAP_SYS_ADMIN),
 	};

@@ -115,17 +115,14 @@ static const struct tb_object_type ring_type = {
 
 /* ---- Making a ring. All under tb_lock ---- */
 
-static void fill_clock(struct tracebuf_ring *header)
+/* What its own trace's maker said, not another's. */
+static void fill_clock(struct tracebuf_ring *header, const struct tb_trace *trace)
 {
-	u64 words[offsetof(struct tracebuf_control, slot) / sizeof(u64)];
-	const struct tracebuf_control *control = (const void *)words;
-
-	tb_object_read(tb_control(), 0, words, sizeof(words));
-	header->clock = control->clock;
-	header->clock_frequency = control->clock_frequency;
-	header->clock_ticks = control->clock_ticks;
-	header->clock_realtime_ns = control->clock_realtime_ns;
-	memcpy(header->boot_id, control->boot_id, sizeof(header->boot_id));
+	header->clock = tb_trace_clock();
+	header->clock_frequency = trace->clock_frequency;
+	header->clock_ticks = trace->clock_ticks;
+	header->clock_realtime_ns = trace->clock_realtime_ns;
+	memcpy(header->boot_id, trace->boot_id, sizeof(header->boot_id));
 }
 
 static void fill_header(struct tracebuf_ring *header, const struct tb_ring *ring, u32 writer)
@@ -148,7 +145,7 @@ static void fill_header(struct tracebuf_ring *header, const struct tb_ring *ring
 	header->config = ring->config;
 	memcpy(header->procname, process->procname, sizeof(header->procname));
 	memcpy(header->trace_name, ring->trace->name, sizeof(header->trace_name));
-	fill_clock(header);
+	fill_clock(header, ring->trace);
 }
 
 /* The pages that the process finds filled in. */

@@ -130,11 +130,6 @@ struct tb_object *tb_control(void)
 	return control;
 }
 
-const struct tracebuf_control *tb_control_page(void)
-{
-	return &page;
-}
-
 u64 tb_rules_generation(void)
 {
 	return page.rules_generation;
@@ -280,6 +275,11 @@ static struct tb_trace *make(const struct tb_trace_request *request, unsigned in
 	trace->is_admin = request->is_admin;
 	trace->daemon = get_pid(task_tgid(current));
 	trace->clock_frequency = request->frequency;
+	trace->clock_ticks = request->clock == TRACEBUF_CLOCK_TSC ? get_cycles() :
+			     request->clock == TRACEBUF_CLOCK_MONOTONIC ? ktime_get_ns() : 0;
+	trace->clock_realtime_ns = ktime_get_real_ns();
+	if (request->boot_id)
+		memcpy(trace->boot_id, request->boot_id, sizeof(trace->boot_id));
 	return trace;
 }
 
@@ -291,16 +291,16 @@ static void free_trace(struct tb_trace *trace)
 	kfree(trace);
 }
 
-/* What the control pages say of the clock is the latest trace's: all have the same. */
-static void tell_clock(const struct tb_trace_request *request)
+/* All traces have one clock; the rest is what the latest one's maker says. */
+static void tell_clock(const struct tb_trace *trace, const struct tb_trace_request *request)
 {
 	page.clock = request->clock;
-	page.clock_frequency = request->frequency;
+	page.clock_frequency = trace->clock_frequency;
 	page.rseq_works = request->rseq_works;
 	page.daemon_pid = task_tgid_nr(current);
-	page.clock_ticks = request->clock == TRACEBUF_CLOCK_TSC ? get_cycles() :
-			   request->clock == TRACEBUF_CLOCK_MONOTONIC ? ktime_get_ns() : 0;
-	page.clock_realtime_ns = ktime_get_real_ns();
+	page.clock_ticks = trace->clock_ticks;
+	page.clock_realtime_ns = trace->clock_realtime_ns;
+	memcpy(page.boot_id, trace->boot_id, sizeof(page.boot_id));
 }
 
 static void tell_trace(const struct tb_trace *trace, const u8 uuid[16])
@@ -345,7 +345,7 @@ int tb_trace_create(const struct tb_trace_request *request, struct tb_trace **re
 	latest_generation = trace->generation;
 	trace->dentry = tb_debugfs_add_directory(trace->directory);
 	traces[slot] = trace;
-	tell_clock(request);
+	tell_clock(trace, request);
 	tell_trace(trace, request->uuid);
 	show_change(slot);
 	tb_notify(TRACEBUF_CMD_TRACE_NEW, trace->generation, trace->name);

@@ -162,7 +162,9 @@ struct tb_trace {
 	struct user_namespace *user_ns;		/* of its maker */
 	bool is_admin;				/* sees all processes of user_ns and below, not only uid's */
 	struct pid *daemon;			/* who consumes; may be dead */
-	u64 clock_frequency;
+	u64 clock_frequency;			/* these four for the headers of its rings */
+	u64 clock_ticks, clock_realtime_ns;
+	u8 boot_id[16];
 	u16 nr_channels;
 	bool active;
 	void *rules;				/* rules_size bytes of struct tracebuf_rule, checked */
@@ -176,7 +178,6 @@ int tb_traces_init(void);			/* makes the control object */
 void tb_traces_exit(void);
 struct tb_object *tb_control(void);
 /* All under tb_lock. */
-const struct tracebuf_control *tb_control_page(void);	/* what the control pages say */
 u64 tb_rules_generation(void);
 u64 tb_trace_changed(unsigned int slot);	/* the rules generation at which the slot last changed; 0: never */
 struct tb_trace *tb_trace_find(u64 generation);	/* NULL */
@@ -190,6 +191,7 @@ struct tb_trace_request {
 	const u8 *uuid;
 	u32 clock;
 	u64 frequency;
+	const u8 *boot_id;			/* NULL: not known */
 	u32 rseq_works;
 	bool is_admin;				/* the caller has CAP_SYS_ADMIN in its user namespace */
 };
