@@ -341,7 +341,7 @@ static vm_fault_t fault_read(struct tb_object *object, struct vm_fault *vmf)
 	return object->type->is_on_demand(offset_of_fault(vmf)) ? fault_zeroes(object, vmf) : VM_FAULT_SIGBUS;
 }
 
-/* A page for someone who writes: that there is one was not asked for by more than an address. */
+/* The page that someone wants to write to, made if it is one of those that the first write makes. */
 static vm_fault_t fault_write(struct tb_object *object, struct vm_fault *vmf)
 {
 	u64 offset = offset_of_fault(vmf);
