@@ -2,9 +2,9 @@
 /*
  * /dev/tracebuf: what processes and readers call.
  *
- * An open file is fresh until it is bound to an object, once. Invariant: object and as_owner are set by the one who moved
- * the state from FRESH to BINDING, before it becomes BOUND (release), and never change again. Arguments are copied in
- * once, whatever their size, and answers are as long as the caller's struct.
+ * An open file is fresh until it is bound to an object, once. Invariant: object and as_owner are set by the one who
+ * moved the state from FRESH to BINDING, before it becomes BOUND (release), and never change again. Arguments are
+ * copied in once, whatever their size, and answers are as long as the caller's struct.
  */
 #include <linux/miscdevice.h>
 #include <linux/slab.h>

@@ -72,8 +72,8 @@ static void do_left_work(struct work_struct *work)
 	tb_object_put(object);
 }
 
-int tb_object_init(struct tb_object *object, const struct tb_object_type *type, u64 size, struct tb_user *user, int node,
-		   struct mm_struct *owner)
+int tb_object_init(struct tb_object *object, const struct tb_object_type *type, u64 size, struct tb_user *user,
+		   int node, struct mm_struct *owner)
 {
 	int err;
 
@@ -369,7 +369,7 @@ static vm_fault_t fault(struct vm_fault *vmf)
 	return result;
 }
 
-/* The first write through a mapping that shows vmf->page read-only. Zeroes give way to a page, which is then faulted in. */
+/* The first write through a mapping that shows vmf->page read-only. Zeroes give way to a page, which is faulted in. */
 static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 {
 	struct tb_object *object = vmf->vma->vm_private_data;

@@ -3,9 +3,9 @@
  * Pages, who pays for them, and the page lists by which they are found.
  *
  * A page list is a tree of nodes (abi.h): a node is a page of physical addresses, 0 for none. It is what recovery goes
- * by after a crash, and the kernel has no other list beside it. Invariants: an address is stored once the page behind it
- * is whole; a page that is there stays until the list is destroyed; every page, nodes included, is counted once in its
- * user and once in the total.
+ * by after a crash, and the kernel has no other list beside it. Invariants: an address is stored once the page behind
+ * it is whole; a page that is there stays until the list is destroyed; every page, nodes included, is counted once in
+ * its user and once in the total.
  */
 #include <linux/capability.h>
 #include <linux/gfp.h>

@@ -3,11 +3,11 @@
  * Rings: one per process, channel and CPU, filled by the process, drained by readers.
  *
  * Life of a ring: made (RING) -> shown (its file exists: first SWITCH, or complete, or asked for) -> complete (its
- * process has no mapping of it left) -> removed (complete and released by its reader, or its trace ends). Removed, it is
- * in no list and has no trace; its pages stay for who has it open or mapped.
+ * process has no mapping of it left) -> removed (complete and released by its reader, or its trace ends). Removed, it
+ * is in no list and has no trace; its pages stay for who has it open or mapped.
  *
- * The producer page is the process's to write: position is only ever compared, and what is computed from it is bounded by
- * the geometry, which the kernel keeps outside the pages. The header page, consumer words included, is the kernel's.
+ * The producer page is the process's to write: position is only ever compared, and what is computed from it is bounded
+ * by the geometry, which the kernel keeps outside the pages. The header page, consumer words included, is the kernel's.
  */
 #include <linux/cpumask.h>
 #include <linux/hash.h>
@@ -36,7 +36,7 @@ static bool is_writable(u64 offset)
 	return offset >= TRACEBUF_RING_PRODUCER_OFFSET;
 }
 
-/* The header and producer pages always exist. What is between these and the data is nobody's, and reads as zeroes, too. */
+/* The header and producer pages always exist. What is between these and the data is nobody's, and reads as zeroes. */
 static bool is_on_demand(u64 offset)
 {
 	return true;
