@@ -13,7 +13,7 @@
  *	tracebuf_free(tb);
  *
  * Nothing here needs its result checked: calls with a NULL handle or a negative id do nothing, and where tracing is
- * off (TRACEBUF=0, no run directory) no event ever is enabled.
+ * off (TRACEBUF=0, no run directory and no module) no event ever is enabled.
  */
 #ifndef TRACEBUF_TRACEBUF_H
 #define TRACEBUF_TRACEBUF_H
@@ -60,12 +60,13 @@ struct tracebuf *tracebuf_alloc(void);
 void tracebuf_free(struct tracebuf *tracebuf);
 
 /*
- * The control page of the run directory: traces, channels, rules. Valid until tracebuf_free().
+ * The control page of the run directory, or of the kernel: traces, channels and, in a run directory, rules (the
+ * kernel's page ends at TRACEBUF_RULES_OFFSET: it evaluates them itself). Valid until tracebuf_free().
  *
  * Ordering: load sequence (acquire); odd means that the daemon writes. Copy; load-load barrier; load sequence again:
  * only if it is even and unchanged may the copy be used. The words may be anything: check before use.
  *
- * Returns NULL where no daemon has made it yet. Any thread, signal handlers too; does not block.
+ * Returns NULL where no daemon has made it yet (the kernel's is always there). Any thread, signal handlers too; does not block.
  */
 const struct tracebuf_control *tracebuf_control_page(const struct tracebuf *tracebuf);
 
@@ -101,10 +102,11 @@ tracebuf_ring_page(struct tracebuf *tracebuf, unsigned int slot, unsigned int ch
  * TRACEBUF_MAX_FIELDS fields; loglevel as LTTng-UST's, 0 (EMERG) ... 14 (DEBUG), usually 13. Everything is copied.
  *
  * Returns the event's id, 0 or more: the same one, in all of the process, for the same name, fields and loglevel
- * (also where <tracebuf/tracepoint.h> declares them). A forked child keeps its parent's ids. Else
+ * (also where <tracebuf/tracepoint.h> declares them). A forked child keeps its parent's ids. In a run directory they
+ * are 0, 1, 2 ...; where the kernel is the home they are its numbers, the same in all processes. Else
  *	-EINVAL		a name, a field or the loglevel is none; a NULL handle
  *	-E2BIG		more than TRACEBUF_MAX_FIELDS, or names too long for TRACEBUF_MAX_DESCRIPTION_SIZE
- *	-ENOSPC		TRACEBUF_MAX_EVENTS are described, or the run directory is full
+ *	-ENOSPC		TRACEBUF_MAX_EVENTS are described, or the run directory is full, or the kernel's limit is reached
  *	-ENOMEM		no memory
  *	-ENOENT		tracing is off in this process
  * Any thread, not from signal handlers; may block for as long as another thread registers events. errno is kept.
