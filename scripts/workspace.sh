@@ -4,11 +4,21 @@
 # For scripts/demo and scripts/check, which source it: where they build. Nothing is ever written to the source tree:
 # it is copied to the workspace, where autogen.sh runs, and each configuration has a build directory of its own.
 # Sets $source (the tree), $workspace, $copy and $jobs.
+#
+# Nothing that is run here may take for ever: each program gets a time that is generous, and less as $deadline nears.
 
 tool=${0##*/}
 source=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck disable=SC2034 # for who sources this
 jobs=$(getconf _NPROCESSORS_ONLN)
+autogen_timeout=300
+# shellcheck disable=SC2034
+configure_timeout=600 make_timeout=900
+# Uptime in seconds that nothing may run past; empty: none. At the least a program has min_timeout.
+deadline=
+min_timeout=30
+# Words before each command: see set_prefix in scripts/check.
+prefix=
 
 say() {
 	printf '%s\n' "$tool: $*" >&2
@@ -52,7 +62,7 @@ copy_source() {
 	fi
 	rm -rf "$copy"
 	mv "$workspace/source.new" "$copy"
-	[ -e "$copy/configure" ] || run "$workspace/autogen.log" "$copy/autogen.sh"
+	[ -e "$copy/configure" ] || run_within "$autogen_timeout" "$workspace/autogen.log" "$copy/autogen.sh"
 	mv "$workspace/inputs.new" "$workspace/inputs"
 }
 
@@ -66,6 +76,38 @@ run() {
 	return 1
 }
 
+# Seconds since the machine was started: nobody sets that clock.
+uptime_s() {
+	cut -d . -f 1 /proc/uptime
+}
+
+# within SECONDS COMMAND...: the exit status is the program's, or 124: it did not end in that time.
+within() {
+	seconds=$1
+	shift
+	if [ -n "$deadline" ]; then
+		left=$((deadline - $(uptime_s)))
+		[ "$seconds" -le "$left" ] || seconds=$left
+		[ "$seconds" -ge "$min_timeout" ] || seconds=$min_timeout
+	fi
+	# shellcheck disable=SC2086 # words
+	"$copy/scripts/within" "$seconds" $prefix "$@"
+}
+
+# run_within SECONDS LOG COMMAND...: run, with an end.
+run_within() {
+	given=$1 log=$2 status=0
+	shift 2
+	within "$given" "$@" >"$log" 2>&1 </dev/null || status=$?
+	[ "$status" -ne 0 ] || return 0
+	case $status in
+	124 | 137) tail -n 140 "$log" >&2 ;;
+	*) tail -n 40 "$log" >&2 ;;
+	esac
+	say "this failed (exit status $status): $* (all of its output: $log)"
+	return 1
+}
+
 # configure_in DIR ARGUMENT...: configures there, if that was not done with the same arguments and configure.
 configure_in() {
 	dir=$1
@@ -74,7 +116,7 @@ configure_in() {
 	if [ "$(cat "$dir/stamp" 2>/dev/null)" != "$stamp" ] || ! [ -e "$dir/Makefile" ]; then
 		rm -rf "$dir"
 		mkdir -p "$dir"
-		(cd "$dir" && run "$dir.configure.log" "$copy/configure" "$@") || return 1
+		(cd "$dir" && run_within "$configure_timeout" "$dir.configure.log" "$copy/configure" "$@") || return 1
 		printf '%s\n' "$stamp" >"$dir/stamp"
 	fi
 }
