@@ -105,8 +105,9 @@ static int take_over(struct tb_control *control)
 		control->was_stopped[i] = page->slot[i].generation && !page->slot[i].active;
 		page->slot[i].active = page->slot[i].rules_size = 0;
 	}
-	page->sequence |= 1;
-	return store_sequence(control);
+	/* What the killed one was writing is written again slot by slot: each is right or not there. */
+	control->was_cut = page->sequence & 1;
+	return control->was_cut ? store_sequence(control) : 0;
 }
 
 int tb_control_open(struct tb_control *control, int dir, enum tracebuf_clock clock, bool *ret_found)
@@ -145,14 +146,23 @@ void tb_control_close(struct tb_control *control)
 
 int tb_control_set_clock(struct tb_control *control, const struct tb_clock *clock, bool rseq_works)
 {
-	int ret = store_sequence(control);
+	struct tracebuf_control *page = &control->page;
+	uint8_t boot_id[16];
+	int ret;
 
-	control->page.clock_frequency = clock->frequency;
-	control->page.clock_ticks = clock->start.ticks;
-	control->page.clock_realtime_ns = clock->start.realtime_ns;
-	tb_uuid_parse(clock->boot_id, control->page.boot_id);
-	control->page.rseq_works = rseq_works;
-	control->page.daemon_pid = getpid();
+	tb_uuid_parse(clock->boot_id, boot_id);
+	page->daemon_pid = getpid();
+	/* Another daemon has measured it: processes that are tracing need not wait for a write that changes nothing. */
+	if (!control->was_cut && page->clock_frequency && page->rseq_works == rseq_works &&
+	    !memcmp(page->boot_id, boot_id, sizeof(boot_id)))
+		return store(control, &page->daemon_pid, sizeof(page->daemon_pid),
+			     offsetof(struct tracebuf_control, daemon_pid));
+	page->clock_frequency = clock->frequency;
+	page->clock_ticks = clock->start.ticks;
+	page->clock_realtime_ns = clock->start.realtime_ns;
+	memcpy(page->boot_id, boot_id, sizeof(boot_id));
+	page->rseq_works = rseq_works;
+	ret = store_sequence(control);
 	if (!ret)
 		ret = store_words(control);
 	return ret ? ret : store_sequence(control);
@@ -212,18 +222,35 @@ int tb_control_keep(struct tb_control *control, unsigned int number, const struc
 	return 0;
 }
 
+/* Does the file say just that? */
+static bool stands(struct tb_control *control, const void *data, size_t size, uint64_t offset)
+{
+	void *there = size ? malloc(size) : NULL;
+	bool same = !size;
+
+	if (there)
+		same = pread(control->fd, there, size, offset) == (ssize_t) size && !memcmp(there, data, size);
+	free(there);
+	return same;
+}
+
 int tb_control_set_slot(struct tb_control *control, unsigned int number, const struct tracebuf_slot *slot,
 			const void *rules, size_t rules_size)
 {
+	uint64_t rules_offset = TRACEBUF_RULES_OFFSET + number * (uint64_t) TRACEBUF_RULES_SIZE;
 	struct tracebuf_slot *target = &control->page.slot[number];
+	uint64_t offset = (char *) target - (char *) &control->page;
 	int ret = tb_control_keep(control, number, slot, rules, rules_size);
 
+	/* As after a restart: while it is written, processes that begin would wait, or go without. */
+	if (!ret && stands(control, target, sizeof(*target), offset) && stands(control, rules, rules_size, rules_offset))
+		return 0;
 	if (!ret)
 		ret = store_sequence(control);
 	if (!ret)
-		ret = store(control, target, sizeof(*target), (char *) target - (char *) &control->page);
+		ret = store(control, target, sizeof(*target), offset);
 	if (!ret && rules_size)
-		ret = store(control, rules, rules_size, TRACEBUF_RULES_OFFSET + number * (uint64_t) TRACEBUF_RULES_SIZE);
+		ret = store(control, rules, rules_size, rules_offset);
 	if (!ret)
 		ret = store_words(control);
 	return ret ? ret : store_sequence(control);

@@ -14,6 +14,7 @@ struct tb_control {
 	struct tracebuf_control page;			/* as it is in the file */
 	char *rules[TRACEBUF_NR_SLOTS];			/* rules_size bytes of each slot, malloc()ed */
 	uint64_t freed_ns[TRACEBUF_NR_SLOTS];		/* CLOCK_MONOTONIC at which the slot was last given up */
+	bool was_cut;					/* a killed daemon was writing */
 	bool was_stopped[TRACEBUF_NR_SLOTS];		/* a killed daemon left it in use and not active */
 };
 
@@ -25,7 +26,7 @@ struct tb_control {
 int tb_control_open(struct tb_control *control, int dir, enum tracebuf_clock clock, bool *ret_found);
 void tb_control_close(struct tb_control *control);
 
-/* Stores what is measured at start. */
+/* Stores what is measured at start, unless a daemon before this one has done so since the machine was started. */
 int tb_control_set_clock(struct tb_control *control, const struct tb_clock *clock, bool rseq_works);
 
 /* A slot that is out of quarantine: its number, -EUSERS (all taken), -EAGAIN (the free ones are still too young). */
@@ -34,7 +35,7 @@ int tb_control_find_slot(const struct tb_control *control, uint64_t quarantine_n
 /* The private copy alone: a slot and its rules. 0, -ENOSPC, -ENOMEM. */
 int tb_control_keep(struct tb_control *control, unsigned int number, const struct tracebuf_slot *slot,
 		    const void *rules, size_t rules_size);
-/* Shows processes a slot and its rules. slot NULL: nothing is there any more, and its quarantine begins. */
+/* Shows processes a slot and its rules, if that is anything new. slot NULL: nothing is there any more, and its quarantine begins. */
 int tb_control_set_slot(struct tb_control *control, unsigned int number, const struct tracebuf_slot *slot,
 			const void *rules, size_t rules_size);
 

@@ -3,8 +3,8 @@
  * The process's view of the control page: mapped read-only, read under its seqlock.
  *
  * Invariant: a control page that was mapped once stays mapped, so that whoever read the pointer may use it; another
- * daemon's page is mapped beside it. Reading is bounded: who meets a daemon that writes for too long goes without, and
- * the daemon tells it later by its enable records.
+ * daemon's page is mapped beside it. Reading is bounded: who meets a daemon that writes for too long goes without rules,
+ * and the daemon tells it later by its enable records; a ring of what is enabled already is made all the same.
  */
 #define _GNU_SOURCE
 #include "control.h"
@@ -13,7 +13,8 @@
 #include <string.h>
 #include <tracebuf/ordering.h>
 
-#define MAX_TRIES 64
+/* With a rest each: some ten microseconds. A daemon that is not interrupted writes for less. */
+#define MAX_TRIES 1000
 
 static const struct tracebuf_control *control;
 static uint64_t mapped_identity;
@@ -59,6 +60,15 @@ int tb_control_map(void)
 	return result;
 }
 
+static void rest(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
 /* Copies size bytes at offset of the page if no write came between; pairs with the daemon's sequence stores. */
 static bool copy_once(const struct tracebuf_control *from, void *to, size_t offset, size_t size)
 {
@@ -71,19 +81,36 @@ static bool copy_once(const struct tracebuf_control *from, void *to, size_t offs
 	return tracebuf__load(&from->sequence) == before;
 }
 
+/*
+ * Copies a slot whose daemon was killed, or interrupted, while it wrote anything to the page. What a ring needs of a
+ * slot stands still while its generation does: channels are added, never changed, and an event is enabled in one only
+ * after that is there.
+ */
+static bool copy_anyway(const struct tracebuf_slot *from, struct tracebuf_slot *ret_slot)
+{
+	uint64_t before = tracebuf__load_acquire(&from->generation);
+
+	memcpy(ret_slot, from, sizeof(*ret_slot));
+	tracebuf__order_loads();
+	return before && tracebuf__load(&from->generation) == before;
+}
+
 bool tb_control_slot(unsigned int number, struct tb_control_slot *ret_slot)
 {
 	const struct tracebuf_control *from = tb_control();
 	size_t offset = offsetof(struct tracebuf_control, slot) + number * sizeof(struct tracebuf_slot);
+	bool copied = false;
 
-	for (int i = 0; from && i < MAX_TRIES; i++) {
-		if (!copy_once(from, &ret_slot->slot, offset, sizeof(ret_slot->slot)))
-			continue;
-		ret_slot->clock = tracebuf__load(&from->clock);
-		ret_slot->rseq_works = tracebuf__load(&from->rseq_works) == 1;
-		return true;
+	if (!from)
+		return false;
+	for (int i = 0; i < MAX_TRIES && !copied; i++) {
+		copied = copy_once(from, &ret_slot->slot, offset, sizeof(ret_slot->slot));
+		if (!copied)
+			rest();
 	}
-	return false;
+	ret_slot->clock = tracebuf__load(&from->clock);
+	ret_slot->rseq_works = tracebuf__load(&from->rseq_works) == 1;
+	return copied || copy_anyway(&from->slot[number], &ret_slot->slot);
 }
 
 static bool rules_once(const struct tracebuf_control *from, unsigned int number, void *rules,
@@ -108,9 +135,11 @@ bool tb_control_rules(unsigned int number, void *rules, struct tb_control_rules 
 {
 	const struct tracebuf_control *from = tb_control();
 
-	for (int i = 0; from && i < MAX_TRIES; i++)
+	for (int i = 0; from && i < MAX_TRIES; i++) {
 		if (rules_once(from, number, rules, ret_rules))
 			return true;
+		rest();
+	}
 	return false;
 }
 

@@ -12,7 +12,10 @@ const struct tracebuf_control *tb_control(void);
 /* Maps the control page that the home has now, unless that very page is mapped. 0 or -errno. Any context. */
 int tb_control_map(void);
 
-/* A consistent copy of a slot, and what goes with it. false: the daemon kept writing, or no control. Any context. */
+/*
+ * A copy of a slot, as far as it concerns rings, and what goes with it. false: the slot is being given up or taken, or
+ * there is no control page. Any context.
+ */
 struct tb_control_slot {
 	struct tracebuf_slot slot;
 	uint32_t clock;
