@@ -21,6 +21,7 @@
 #include "discovery.h"
 #include "metadata_file.h"
 #include "output.h"
+#include "statedump.h"
 #include "tape.h"
 
 #define MAX_ARCHIVED_SIZE (64u << 20)
@@ -58,17 +59,25 @@ static int make_numbered(const char *prefix, char *path, size_t size)
 	return -EEXIST;
 }
 
-static int copy_processes(struct tb_recording *recording, int dir)
+static int copy_file(struct tb_recording *recording, int dir, const char *name)
 {
 	char *text;
 	size_t size;
-	int ret = tb_file_read(recording->output_fd, ".processes", 1u << 30, &text, &size);
+	int ret = tb_file_read(recording->output_fd, name, 1u << 30, &text, &size);
 
 	if (ret)
 		return ret == -ENOENT ? 0 : ret;
-	ret = tb_file_replace(dir, ".processes", text, size);
+	ret = tb_file_replace(dir, name, text, size);
 	free(text);
 	return ret;
+}
+
+/* What is said of processes holds for this part of the trace, too. */
+static int copy_processes(struct tb_recording *recording, int dir)
+{
+	int ret = copy_file(recording, dir, ".processes");
+
+	return ret ? ret : copy_file(recording, dir, ".statedump");
 }
 
 struct move {
@@ -193,6 +202,7 @@ int tb_archive_snapshot(struct tb_recording *recording, const char *output, char
 			       recording->slot.name, recording->output);
 	if (output[0] != '/' || (size_t) snprintf(prefix, sizeof(prefix), "%s/snapshot-", output) >= sizeof(prefix))
 		return tb_fail(message, -EINVAL, "output '%s': must be an absolute path", output);
+	tb_statedump_request(recording);
 	tb_discovery_settle(recording->daemon);
 	if (mkdir(output, 0755) && errno != EEXIST)
 		return tb_fail(message, -errno, "output %s: %s", output, strerror(errno));

@@ -45,7 +45,7 @@ struct tb_home {
 	void (*remove)(struct tb_recording *recording);
 	/* Ends what an earlier daemon left and nobody has adopted. */
 	int (*remove_strays)(struct tb_daemon *daemon);
-	/* Has the kernel say what the processes of the trace are made of: see statedump.h. */
+	/* Has the kernel write what the processes of the trace consist of: see statedump.h. NULL: this home cannot. */
 	void (*request_statedump)(struct tb_recording *recording);
 
 	/* Reads what is new besides what inotify tells, and what of it is told of at all. */

@@ -125,11 +125,6 @@ static int remove_strays(struct tb_daemon *daemon)
 	return ret;
 }
 
-static void request_statedump(struct tb_recording *recording)
-{
-	(void) recording;
-}
-
 static void read_news(struct tb_daemon *daemon)
 {
 	(void) daemon;
@@ -337,7 +332,6 @@ const struct tb_home tb_rundir_home = {
 	.watch = watch,
 	.remove = remove_trace,
 	.remove_strays = remove_strays,
-	.request_statedump = request_statedump,
 	.read_news = read_news,
 	.list_processes = list_processes,
 	.list_rings = list_rings,

@@ -160,24 +160,27 @@ static void print_process(FILE *out, const struct tb_process_info *info)
 		info->realtime_ns % 1000000000);
 }
 
+void tb_output_append(struct tb_recording *recording, const char *name, const char *line, size_t size)
+{
+	int fd = openat(recording->output_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	if (fd < 0 || write(fd, line, size) != (ssize_t) size)
+		tb_recording_trouble(recording, errno, name);
+	if (fd >= 0)
+		close(fd);
+}
+
 void tb_output_describe(struct tb_recording *recording, const struct tb_process *process)
 {
 	char *line = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&line, &size);
-	int fd;
 
 	if (!out)
 		return;
 	print_process(out, &process->info);
-	if (!tb_text_close(out, &line)) {
-		fd = openat(recording->output_fd, ".processes", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-			    0644);
-		if (fd < 0 || write(fd, line, size) != (ssize_t) size)
-			tb_recording_trouble(recording, errno, ".processes");
-		if (fd >= 0)
-			close(fd);
-	}
+	if (!tb_text_close(out, &line))
+		tb_output_append(recording, ".processes", line, size);
 	free(line);
 }
 

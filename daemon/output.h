@@ -12,6 +12,8 @@ int tb_output_open(const char *path);
 /* Is the directory still in the file system? If it was lost and is there again, it is taken. */
 void tb_output_check(struct tb_recording *recording);
 
+/* Adds a line to the file name of the trace directory. */
+void tb_output_append(struct tb_recording *recording, const char *name, const char *line, size_t size);
 /* Adds a line on a process to .processes. */
 void tb_output_describe(struct tb_recording *recording, const struct tb_process *process);
 /* Finds out whom .processes describes already. */

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "home.h"
+#include "statedump.h"
 
 /* By pid alone: all incarnations of a pid are in one bucket. */
 static struct cds_list_head *bucket_of(struct tb_daemon *daemon, int32_t pid)
@@ -145,6 +146,8 @@ int tb_process_refresh(struct tb_process *process)
 
 	if (fd >= 0) {
 		ret = size >= TRACEBUF_PROCESS_SIZE ? look(process, fd) : -EBADMSG;
+		if (!ret)
+			tb_statedump_take(process, fd);
 		close(fd);
 	}
 	tb_daemon_retry(process->daemon, ret);
@@ -300,6 +303,8 @@ int tb_process_discover(struct tb_daemon *daemon, const char *name, struct tb_pr
 		process = ret ? NULL : add(daemon, &info);
 		if (process)
 			tb_daemon_retry(daemon, look(process, fd));
+		if (process)
+			tb_statedump_take(process, fd);
 		close(fd);
 		if (!process)
 			return ret ? ret : -ENOMEM;

@@ -29,6 +29,7 @@ struct tb_process {
 	uint32_t nr_descriptions;		/* as last seen in its file */
 	uint32_t enable_size;
 	uint64_t discarded;			/* as last seen in its file */
+	uint32_t dumped[TRACEBUF_NR_SLOTS];	/* statedump that the slot's trace had last; 0: none */
 	uint64_t discarded_base[TRACEBUF_NR_SLOTS];	/* as it was when that slot's trace was started */
 };
 

@@ -23,6 +23,7 @@
 #include "metadata_file.h"
 #include "output.h"
 #include "state.h"
+#include "statedump.h"
 
 struct tb_recording *tb_recording_find(struct tb_daemon *daemon, const char *name)
 {
@@ -253,9 +254,13 @@ int tb_recording_start(struct tb_recording *recording, struct tb_message *messag
 		if (tb_is_passing(ret))
 			return tb_fail(message, ret, "process %s cannot be read: %s", process->name, strerror(-ret));
 		process->discarded_base[recording->number] = process->discarded;
+		process->dumped[recording->number] = 0;
 	}
 	slot.active = 1;
-	return show(recording, &slot, &recording->rules, message);
+	ret = show(recording, &slot, &recording->rules, message);
+	if (!ret)
+		tb_statedump_request(recording);
+	return ret;
 }
 
 /* Positions may still move for a moment after the enable records are clear: rounds of looking again. */
@@ -288,6 +293,7 @@ int tb_recording_stop(struct tb_recording *recording, struct tb_message *message
 
 	if (!slot.active)
 		return tb_fail(message, -EALREADY, "trace %s is not active", slot.name);
+	tb_statedump_request(recording);
 	slot.active = 0;
 	/* A full run directory must not keep anybody from stopping: what the control page says is enough. */
 	ret = tb_state_save(recording, &slot, &recording->rules);
