@@ -165,6 +165,13 @@ void tb_descriptions_number(struct tb_descriptions have, struct tb_descriptions 
 	}
 }
 
+bool tb_descriptions_have_number(const uint8_t *bytes)
+{
+	const struct tracebuf_description *record = (const void *) bytes;
+
+	return record->id || record->crc;
+}
+
 void tb_descriptions_forget_numbers(uint8_t *bytes, uint32_t nr)
 {
 	for (uint32_t i = 0; i < nr; i++) {
@@ -184,7 +191,7 @@ bool tb_descriptions_take_numbers(uint8_t *bytes, const uint8_t *numbered, uint3
 		struct tracebuf_description *record = (void *) bytes;
 		const struct tracebuf_description *other = (const void *) numbered;
 
-		if ((record->id || record->crc) && record->id != other->id)
+		if (tb_descriptions_have_number(bytes) && record->id != other->id)
 			same = false;
 		record->id = other->id;
 		record->crc = other->crc;

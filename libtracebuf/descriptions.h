@@ -36,6 +36,9 @@ int tb_descriptions_add(const char *name, const struct tracebuf__field *fields, 
 /* Numbers the descriptions of now that are not in have by their indices. The caller holds the registry's lock. */
 void tb_descriptions_number(struct tb_descriptions have, struct tb_descriptions now);
 
+/* Has the description at bytes a number? Those before it have, then. */
+bool tb_descriptions_have_number(const uint8_t *bytes);
+
 /* Takes the numbers of nr descriptions at bytes away. */
 void tb_descriptions_forget_numbers(uint8_t *bytes, uint32_t nr);
 

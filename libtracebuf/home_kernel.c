@@ -77,7 +77,10 @@ static int describe_bytes(int fd, uint8_t *bytes, uint32_t size, uint32_t nr)
 	return tb_raw_ioctl(fd, TRACEBUF_IOC_DESCRIBE, &arg);
 }
 
-/* Those that the parent of this process got numbers for: they must be the same, since they are known by them. */
+/*
+ * Those that got numbers before, for the parent of this process or in an attempt that failed: they must be the same,
+ * since they are known by them.
+ */
 static int describe_again(int fd, uint8_t *bytes, uint32_t size, uint32_t nr)
 {
 	uint8_t *copy = tb_raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -97,12 +100,12 @@ static int describe_again(int fd, uint8_t *bytes, uint32_t size, uint32_t nr)
 static int describe(int fd, struct tb_descriptions have, struct tb_descriptions now)
 {
 	uint32_t size = now.size - have.size, nr = now.nr - have.nr;
+	uint8_t *bytes = now.bytes + have.size;
 
 	if (!nr)
 		return 0;
-	if (tb_descriptions_filed().nr > have.nr)
-		return describe_again(fd, now.bytes + have.size, size, nr);
-	return describe_bytes(fd, now.bytes + have.size, size, nr);
+	return tb_descriptions_have_number(bytes) ? describe_again(fd, bytes, size, nr) :
+						    describe_bytes(fd, bytes, size, nr);
 }
 
 static int enable(int fd, const struct tb_unit *unit, uint32_t first, uint32_t nr, struct tb_descriptions now)

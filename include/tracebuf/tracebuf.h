@@ -66,7 +66,8 @@ void tracebuf_free(struct tracebuf *tracebuf);
  * Ordering: load sequence (acquire); odd means that the daemon writes. Copy; load-load barrier; load sequence again:
  * only if it is even and unchanged may the copy be used. The words may be anything: check before use.
  *
- * Returns NULL where no daemon has made it yet (the kernel's is always there). Any thread, signal handlers too; does not block.
+ * Returns NULL where no daemon has made it yet; the kernel's is always there. Any thread, signal handlers too; does not
+ * block.
  */
 const struct tracebuf_control *tracebuf_control_page(const struct tracebuf *tracebuf);
 
