@@ -14,7 +14,7 @@
 #endif
 
 DEFINE_MUTEX(tb_lock);
-struct workqueue_struct *tb_wq;
+struct workqueue_struct *tb_wq, *tb_dump_wq;
 
 unsigned long tb_max_pages;
 module_param_named(max_pages, tb_max_pages, ulong, 0644);
@@ -39,7 +39,8 @@ static int __init init_tracebuf(void)
 	tb_wq = alloc_workqueue("tracebuf", WQ_UNBOUND, 0);
 	if (!tb_wq)
 		return -ENOMEM;
-	err = tb_objects_init();
+	tb_dump_wq = alloc_workqueue("tracebuf_dump", WQ_UNBOUND, 2);
+	err = tb_dump_wq ? tb_objects_init() : -ENOMEM;
 	if (err)
 		goto destroy_wq;
 	err = tb_traces_init();
@@ -66,6 +67,8 @@ exit_traces:
 exit_objects:
 	tb_objects_exit();
 destroy_wq:
+	if (tb_dump_wq)
+		destroy_workqueue(tb_dump_wq);
 	destroy_workqueue(tb_wq);
 	return err;
 }
@@ -75,6 +78,7 @@ static void __exit exit_tracebuf(void)
 {
 	tb_device_exit();
 	tb_netlink_exit();
+	destroy_workqueue(tb_dump_wq);
 	destroy_workqueue(tb_wq);
 	tb_debugfs_exit();
 	tb_traces_exit();

@@ -490,5 +490,5 @@ void tb_statedump_later(struct tb_process *process, u64 generation)
 	later->cred = get_current_cred();
 	later->generation = generation;
 	INIT_WORK(&later->work, do_later);
-	queue_work(tb_wq, &later->work);
+	queue_work(tb_dump_wq, &later->work);
 }

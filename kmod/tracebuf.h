@@ -40,6 +40,7 @@
 
 extern struct mutex tb_lock;
 extern struct workqueue_struct *tb_wq;		/* main.c; unbound, may run several at a time */
+extern struct workqueue_struct *tb_dump_wq;	/* statedumps: who waits for tb_wq must not wait for them */
 
 /* main.c: module parameters, changeable. */
 extern unsigned long tb_max_pages;		/* in all */
@@ -140,7 +141,7 @@ struct tb_event {
 	const char *name;			/* in description */
 	u8 description[] __aligned(8);		/* as it stands in process files, with id and crc */
 };
-/* Checks the description at the start of size bytes (a private copy): bounds, names, fields, as readers will. 0, -EINVAL. */
+/* Checks the description at the start of size bytes (a private copy) as readers will. 0, -EINVAL. */
 int tb_event_check(const void *description, u32 size);
 /* Finds or numbers it (size: its own); a reference. ERR_PTR(-ENOMEM, -ENOSPC: all numbers are taken). */
 struct tb_event *tb_event_get(const void *description, u32 size);
@@ -267,7 +268,7 @@ void tb_processes_evaluate(void);
 int tb_statedump(struct tb_process *process, u64 generation);
 /* Of every process that the trace sees; the caller does not hold tb_lock. */
 int tb_statedump_trace(u64 generation);
-/* The same as tb_statedump(), soon, from tb_wq; under tb_lock or not. For processes that register while they are traced. */
+/* The same, soon, from tb_dump_wq; under tb_lock or not. For processes that register while they are traced. */
 void tb_statedump_later(struct tb_process *process, u64 generation);
 
 /* ---- ring.c ---- */
