@@ -22,7 +22,9 @@
 
 #define NR_EVENTS 1000
 #define MAX_CALLS 5000
-#define STATUS_TRIES 40			/* times 50 ms: for a daemon that tries again what failed */
+#define STATUS_TRIES 1200		/* times 50 ms: for a daemon that tries again what failed, on a slow machine */
+#define DEATH_TRIES 20			/* times 5 ms, for a daemon to know of a death, if no event was lost or recorded */
+#define LONG_DEATH_TRIES 12000		/* if some were: sooner or later it knows of all */
 
 static uint64_t attempted_so_far(struct fixture *fixture)
 {
@@ -42,7 +44,7 @@ static bool fail_in_process(struct fixture *fixture, char *const *argv, unsigned
 	if (nr_calls < n)
 		return false;
 	counted = attempted_so_far(fixture) - before;
-	for (tries = 0; tries < 20 && counted != NR_EVENTS; tries++) {	/* until the daemon knows of its death */
+	for (tries = 0; counted != NR_EVENTS && tries < (counted ? LONG_DEATH_TRIES : DEATH_TRIES); tries++) {
 		usleep(5000);
 		counted = attempted_so_far(fixture) - before;
 	}

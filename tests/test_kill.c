@@ -28,7 +28,6 @@
 #define KILL_BATCH 4			/* programs alive at one time */
 #define KILL_WITHIN_US 1500		/* unless $TB_KILL_WITHIN_US says otherwise: emulators begin late */
 #define DAEMON_KILLS 100
-#define WRITE_TRIES_MS 120000		/* a bound only against hanging: emulators begin late */
 
 struct victim {
 	pid_t pid;
@@ -51,21 +50,13 @@ static bool start_victim(struct fixture *fixture, struct victim *victim, uint32_
 	return victim->pid > 0;
 }
 
-/* Until each thread has counted nr events. */
-static void await_writing(const struct tick_shared *shared, const struct victim *victim, uint64_t nr)
+/* Until each thread has counted an event. */
+static void await_writing(const struct tick_shared *shared, const struct victim *victim)
 {
-	uint64_t returned = 0;
-	unsigned int i, ms;
+	unsigned int i;
 
-	for (i = 0; i < victim->nr_threads; i++) {
-		for (ms = 0; ms < WRITE_TRIES_MS; ms++) {
-			returned = __atomic_load_n(&shared->writer[victim->writer + i].returned, __ATOMIC_RELAXED);
-			if (returned >= nr)
-				break;
-			usleep(1000);
-		}
-		CU_ASSERT(returned >= nr);
-	}
+	for (i = 0; i < victim->nr_threads; i++)
+		worker_await_returned(shared, victim->writer + i, 1);
 }
 
 /*
@@ -86,7 +77,7 @@ static void kill_batch(struct fixture *fixture, const struct kill_plan *plan, co
 			return;
 	for (i = 0; i < nr; i++) {
 		if ((first + i) % 2 == 0)
-			await_writing(shared, &victims[i], 1);
+			await_writing(shared, &victims[i]);
 		usleep((useconds_t) tb_random_below(within_us));
 		kill(victims[i].pid, SIGKILL);
 		status = await(victims[i].pid);
@@ -247,7 +238,7 @@ static void kill_daemons(struct fixture *fixture, struct tick_shared *shared, co
 		if (!fixture_start(fixture))
 			break;
 		for (at = 0; i == 0 && at < nr; at++)
-			await_writing(shared, &victims[at], 1);
+			await_writing(shared, &victims[at]);
 	}
 	__atomic_store_n(&shared->stop, 1, __ATOMIC_RELAXED);
 	for (i = 0; i < nr; i++)
@@ -310,7 +301,6 @@ static bool pick_cpu(cpu_set_t *ret_cpu, const cpu_set_t *from, int n)
 static void move_while_cut(struct fixture *fixture, struct tick_shared *shared, struct victim *victim,
 			   const cpu_set_t *all)
 {
-	uint64_t before;
 	cpu_set_t cpu;
 	unsigned int i;
 
@@ -318,14 +308,13 @@ static void move_while_cut(struct fixture *fixture, struct tick_shared *shared, 
 	sched_setaffinity(0, sizeof(cpu), &cpu);
 	start_victim(fixture, victim, 0, 2, "tick");
 	sched_setaffinity(0, sizeof(*all), all);
-	await_writing(shared, victim, 1);
+	await_writing(shared, victim);
 	fixture_kill(fixture);
 	cut_control(fixture);
 	pick_cpu(&cpu, all, 1);
 	for (i = 0; i < victim->nr_threads; i++) {
 		TB_ASSERT_EQUAL(sched_setaffinity((pid_t) shared->writer[i].tid, sizeof(cpu), &cpu), 0);
-		before = __atomic_load_n(&shared->writer[i].returned, __ATOMIC_RELAXED);
-		await_writing(shared, victim, before + 100);
+		worker_await_returned(shared, i, worker_returned(shared, i) + 100);
 	}
 	fixture_start(fixture);
 	__atomic_store_n(&shared->stop, 1, __ATOMIC_RELAXED);

@@ -97,7 +97,6 @@ static void older_than_daemon(void)
 	struct tick_shared *shared;
 	struct fixture fixture;
 	struct ledger ledger;
-	uint64_t before;
 	char path[96];
 	pid_t pid;
 
@@ -108,9 +107,7 @@ static void older_than_daemon(void)
 	worker_await_ready(shared, 1);
 	if (!fixture_start(&fixture) || !fixture_trace(&fixture, "t", "block", 65536, 4, false))
 		return;
-	before = __atomic_load_n(&shared->writer[0].returned, __ATOMIC_RELAXED);
-	while (__atomic_load_n(&shared->writer[0].returned, __ATOMIC_RELAXED) < before + 100000)
-		usleep(1000);
+	worker_await_returned(shared, 0, worker_returned(shared, 0) + 100000);
 	__atomic_store_n(&shared->stop, 1, __ATOMIC_RELAXED);
 	TB_ASSERT_EQUAL(await(pid), 0);
 	fixture_destroy(&fixture, "t");
@@ -168,7 +165,7 @@ static void sixteen_traces(void)
 	TB_ASSERT_EQUAL(fixture_request(&fixture, "create", "name=t16", output, NULL), 1);
 	CU_ASSERT(strstr(fixture.reply.message, "16") != NULL);
 	CU_ASSERT(access(output + 7, F_OK) != 0);
-	usleep(50000);
+	worker_await_returned(shared, 0, worker_returned(shared, 0) + 1000);
 	for (i = 0; i < NR_TRACES; i++) {
 		snprintf(name, sizeof(name), "t%u", (i * 7) % NR_TRACES);
 		fixture_destroy(&fixture, name);
@@ -201,7 +198,7 @@ static void come_and_go(void)
 		snprintf(name, sizeof(name), "t%u", i);
 		snprintf(trace, sizeof(trace), "trace=%s", name);
 		fixture_trace(&fixture, name, "block", 16384, 4, false);
-		usleep(10000);
+		worker_await_returned(shared, 0, worker_returned(shared, 0) + 1000);
 		if (i % 2)
 			fixture_ok(&fixture, "stop", trace, NULL);
 		fixture_destroy(&fixture, name);

@@ -41,8 +41,8 @@ static int recover(const struct fixture *fixture, const char *output, const char
 	return WIFEXITED(ret_outcome->status) ? WEXITSTATUS(ret_outcome->status) : -1;
 }
 
-/* Programs at full speed, the daemon killed in the middle, then they are. */
-static bool crash(struct fixture *fixture, const char *mode, bool snapshot)
+/* Programs at full speed, the daemon killed once each thread has written nr events, then they are. */
+static bool crash(struct fixture *fixture, const char *mode, bool snapshot, uint64_t nr)
 {
 	struct tick_shared *shared;
 	pid_t pids[NR_PROGRAMS];
@@ -53,7 +53,8 @@ static bool crash(struct fixture *fixture, const char *mode, bool snapshot)
 	shared = worker_shared(fixture);
 	for (i = 0; i < NR_PROGRAMS; i++)
 		pids[i] = worker_start(fixture, "traced", i * THREADS, THREADS, 0, "mixed");
-	worker_await_ready(shared, NR_PROGRAMS * THREADS);
+	for (i = 0; i < NR_PROGRAMS * THREADS; i++)
+		worker_await_returned(shared, i, nr);
 	usleep((useconds_t) tb_random_below(30000));
 	fixture_kill(fixture);
 	usleep((useconds_t) tb_random_below(3000));
@@ -101,7 +102,7 @@ static void recover_alone(void)
 		struct outcome outcome;
 		char path[96];
 
-		if (!crash(&fixture, "overwrite", true))
+		if (!crash(&fixture, "overwrite", true, 1))
 			return;
 		snprintf(path, sizeof(path), "%s/out", fixture.dir);
 		TB_ASSERT_EQUAL(recover(&fixture, path, NULL, &outcome), 0);
@@ -121,7 +122,7 @@ static void recover_merge(void)
 		struct fixture fixture;
 		struct outcome outcome;
 
-		if (!crash(&fixture, "block", false))
+		if (!crash(&fixture, "block", false, 1))
 			return;
 		snprintf(path, sizeof(path), "%s/out", fixture.dir);
 		snprintf(disk, sizeof(disk), "%s/t", fixture.dir);
@@ -132,8 +133,18 @@ static void recover_merge(void)
 	}
 }
 
-/* Any ring of the trace: its path. */
-static bool find_ring(const struct fixture *fixture, char *ret_path, size_t size)
+static uint64_t position_of(const char *path)
+{
+	struct tracebuf_producer producer = { 0 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	TB_ASSERT_EQUAL(pread(fd, &producer, sizeof(producer), TRACEBUF_RING_PRODUCER_OFFSET), sizeof(producer));
+	close(fd);
+	return producer.position;
+}
+
+/* Any ring of the trace that got beyond position: its path. */
+static bool find_ring(const struct fixture *fixture, uint64_t position, char *ret_path, size_t size)
 {
 	char below[160];
 	struct dirent *entry, *ring;
@@ -150,7 +161,7 @@ static bool find_ring(const struct fixture *fixture, char *ret_path, size_t size
 		while (rings && !found && (ring = readdir(rings)))
 			if (ring->d_name[0] != '.') {
 				snprintf(ret_path, size, "%s/%.100s", below, ring->d_name);
-				found = true;
+				found = position_of(ret_path) > position;
 			}
 		if (rings)
 			closedir(rings);
@@ -167,17 +178,14 @@ static void recover_damaged(void)
 	char path[96], ring[320];
 	struct fixture fixture;
 	struct outcome outcome;
-	struct tracebuf_producer producer;
 	uint64_t seq;
 	uint8_t byte;
 	int fd;
 
-	if (!crash(&fixture, "overwrite", true) || !find_ring(&fixture, ring, sizeof(ring)))
+	if (!crash(&fixture, "overwrite", true, 20000) || !find_ring(&fixture, 2 * 16384, ring, sizeof(ring)))
 		return;
 	fd = open(ring, O_RDWR | O_CLOEXEC);
-	TB_ASSERT_EQUAL(pread(fd, &producer, sizeof(producer), TRACEBUF_RING_PRODUCER_OFFSET), sizeof(producer));
-	CU_ASSERT_FATAL(producer.position > 2 * 16384);
-	seq = producer.position / 16384 - 1;
+	seq = position_of(ring) / 16384 - 1;
 	TB_ASSERT_EQUAL(pread(fd, &byte, 1, TRACEBUF_RING_DATA_OFFSET + seq % 8 * 16384 + 40), 1);
 	byte ^= 0x10;
 	TB_ASSERT_EQUAL(pwrite(fd, &byte, 1, TRACEBUF_RING_DATA_OFFSET + seq % 8 * 16384 + 40), 1);

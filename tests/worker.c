@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A bound only against hanging. */
-#define READY_TRIES 60000
+/* A bound only against hanging, in ms: emulators begin late. */
+#define READY_TRIES 120000
 #define MAX_WRAPPER 8
 
 struct tick_shared *worker_shared(struct fixture *fixture)
@@ -84,4 +84,19 @@ void worker_await_ready(struct tick_shared *shared, uint32_t nr)
 	for (tries = 0; tries < READY_TRIES && __atomic_load_n(&shared->nr_ready, __ATOMIC_RELAXED) < nr; tries++)
 		nanosleep(&pause, NULL);
 	CU_ASSERT(__atomic_load_n(&shared->nr_ready, __ATOMIC_RELAXED) >= nr);
+}
+
+uint64_t worker_returned(const struct tick_shared *shared, uint32_t writer)
+{
+	return __atomic_load_n(&shared->writer[writer].returned, __ATOMIC_RELAXED);
+}
+
+void worker_await_returned(const struct tick_shared *shared, uint32_t writer, uint64_t nr)
+{
+	const struct timespec pause = { 0, 1000000 };
+	int tries;
+
+	for (tries = 0; tries < READY_TRIES && worker_returned(shared, writer) < nr; tries++)
+		nanosleep(&pause, NULL);
+	CU_ASSERT(worker_returned(shared, writer) >= nr);
 }

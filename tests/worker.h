@@ -24,4 +24,10 @@ pid_t worker_act(struct fixture *fixture, const char *action, uint32_t writer, u
 /* Until that many writers have begun, or a child is dead (asserted not to be). */
 void worker_await_ready(struct tick_shared *shared, uint32_t nr);
 
+/* Until this writer has counted nr events in all. What a test needs to have been written it awaits so, never by time. */
+void worker_await_returned(const struct tick_shared *shared, uint32_t writer, uint64_t nr);
+
+/* How many this writer has counted. */
+uint64_t worker_returned(const struct tick_shared *shared, uint32_t writer);
+
 #endif
