@@ -291,9 +291,14 @@ static void free_trace(struct tb_trace *trace)
 	kfree(trace);
 }
 
-/* All traces have one clock; the rest is what the latest one's maker says. */
+/*
+ * Of all traces: they have one clock, and the rest is what the latest one's maker says. Who does not see all processes
+ * says nothing to those of others, as long as there is a trace beside its own.
+ */
 static void tell_clock(const struct tb_trace *trace, const struct tb_trace_request *request)
 {
+	if (any_trace() && !(trace->is_admin && trace->user_ns == &init_user_ns))
+		return;
 	page.clock = request->clock;
 	page.clock_frequency = trace->clock_frequency;
 	page.rseq_works = request->rseq_works;
@@ -344,8 +349,8 @@ int tb_trace_create(const struct tb_trace_request *request, struct tb_trace **re
 	__module_get(THIS_MODULE);
 	latest_generation = trace->generation;
 	trace->dentry = tb_debugfs_add_directory(trace->directory);
-	traces[slot] = trace;
 	tell_clock(trace, request);
+	traces[slot] = trace;
 	tell_trace(trace, request->uuid);
 	show_change(slot);
 	tb_notify(TRACEBUF_CMD_TRACE_NEW, trace->generation, trace->name);
