@@ -28,7 +28,7 @@ static u64 latest_serial;
 
 bool tb_may_access(kuid_t uid, struct user_namespace *user_ns)
 {
-	return uid_eq(current_euid(), uid) || ns_capable(user_ns, CAP_SYS_ADMIN);
+	return uid_eq(current_euid(), uid) || ns_capable_noaudit(user_ns, CAP_SYS_ADMIN);
 }
 
 struct tb_process *tb_process_of(const struct mm_struct *mm)
