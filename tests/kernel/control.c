@@ -464,6 +464,13 @@ int control_destroy(struct control *control, const struct control_trace *trace)
 	return control_simple(control, TRACEBUF_CMD_TRACE_DESTROY, trace->generation);
 }
 
+int control_flush(struct control *control, const struct control_trace *trace)
+{
+	int result = control_simple(control, TRACEBUF_CMD_TRACE_SHOW, trace->generation);
+
+	return result ? result : control_simple(control, TRACEBUF_CMD_STATEDUMP, trace->generation);
+}
+
 uint64_t control_status(struct control *control, unsigned int attribute)
 {
 	struct control_request request;

@@ -64,6 +64,9 @@ int control_make(struct control *control, const char *name, const char *domain, 
 		 struct control_trace *ret_trace);
 int control_destroy(struct control *control, const struct control_trace *trace);
 
+/* All that the kernel does later is done: its processes and rings are told of, new processes have their statedump. */
+int control_flush(struct control *control, const struct control_trace *trace);
+
 /* A number of STATUS_GET; 0 if there is none. */
 uint64_t control_status(struct control *control, unsigned int attribute);
 /* Waits up to 20 s until STATUS_GET's number is this; whether it is. */

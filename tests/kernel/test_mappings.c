@@ -253,12 +253,6 @@ static uint64_t nr_pages(void)
 	return control_status(&control, TRACEBUF_A_NR_PAGES);
 }
 
-/* All that the kernel does later, such as the statedump of a new process, is done. */
-static void flush(const struct control_trace *of)
-{
-	CHECK_IS(control_simple(&control, TRACEBUF_CMD_TRACE_SHOW, of->generation), 0);
-}
-
 static bool is_zero(const unsigned char *bytes, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
@@ -279,7 +273,7 @@ static void check_demand(struct child *self, void *arg)
 	(void) self, (void) arg;
 	if (!start(&writer, &ring))
 		return;
-	flush(&trace);
+	CHECK_IS(control_flush(&control, &trace), 0);
 	before = nr_pages();
 	CHECK(is_zero(ring.data, size));
 	CHECK_IS(nr_pages(), before);
@@ -329,7 +323,7 @@ static void check_levels(struct child *self, void *arg)
 	    CHECK_IS(writer_ring(&writer, own.generation, TRACEBUF_RING_SET(own.slot, 0), 0, &ring), 0)) {
 		last = writer_ring_size(&ring) / page_size() - 1;
 		CHECK(ring.header->sb.page_list_levels >= 2);
-		flush(&own);
+		CHECK_IS(control_flush(&control, &own), 0);
 		before = nr_pages();
 		CHECK_IS(store_signal(ring.data + (4ull << 30) - 1), 0);
 		CHECK_IS(nr_pages(), before + 1 + new_nodes(&ring.header->sb, last));
