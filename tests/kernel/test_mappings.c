@@ -450,7 +450,7 @@ static void check_fork(struct child *self, void *arg)
 	writer_unmap(&ring);
 	close(writer.fd);
 	CHECK(is_found(TRACEBUF_CMD_RING_GET, ring.name, 1, 1));
-	CHECK(is_found(TRACEBUF_CMD_PROCESS_GET, writer.name, 1, 0));
+	CHECK(is_found(TRACEBUF_CMD_PROCESS_GET, writer.name, 1, 1));
 	child_tell(&child, 1);
 	child_end(&child);
 	number = (uint64_t) device_open_ring(trace.generation, ring.name);
