@@ -94,6 +94,14 @@ static void idle_memory(void)
 	fixture_close(&fixture);
 }
 
+/* Is the kernel the home of the pages? */
+static bool is_kernel_home(void)
+{
+	const char *home = getenv("TRACEBUF_HOME");
+
+	return !(home && strcmp(home, "tmpfs") == 0) && access("/dev/tracebuf", R_OK | W_OK) == 0;
+}
+
 static unsigned int count_processes(const struct fixture *fixture)
 {
 	char path[96];
@@ -101,7 +109,7 @@ static unsigned int count_processes(const struct fixture *fixture)
 	unsigned int nr = 0;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "%s/procs", fixture->rundir);
+	snprintf(path, sizeof(path), "%s/procs", is_kernel_home() ? "/sys/kernel/debug/tracebuf" : fixture->rundir);
 	dir = opendir(path);
 	while (dir && (entry = readdir(dir)))
 		nr += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
@@ -258,6 +266,7 @@ static void fill_tmpfs(const char *mode)
 		fixture_close(&fixture);
 		return;
 	}
+	setenv("TRACEBUF_HOME", "tmpfs", 1);
 	fixture.loud = true;
 	worker_shared(&fixture);
 	if (fixture_start(&fixture) && fixture_trace(&fixture, "t", mode, 524288, 4, false)) {
@@ -282,6 +291,7 @@ static void fill_tmpfs(const char *mode)
 	}
 	fixture_stop(&fixture);
 	umount2(fixture.rundir, MNT_DETACH);
+	unsetenv("TRACEBUF_HOME");
 	fixture_close(&fixture);
 }
 

@@ -4,6 +4,7 @@
  * and the process does not pile up descriptions or rings. Without a daemon, and with nothing enabled, the same loop
  * must simply run. An object that a thread with a ring loads describes events that the ring was not made for.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@
 #include "worker.h"
 
 #define NR_OBJECTS 3
-#define NR_ROUNDS 1000
+#define NR_ROUNDS tb_scaled(1000)
 
 /* Copies, since the dynamic linker knows an object by its inode. */
 static bool copy_objects(const struct fixture *fixture, char paths[NR_OBJECTS][96])
@@ -35,11 +36,12 @@ static bool copy_objects(const struct fixture *fixture, char paths[NR_OBJECTS][9
 
 static void load_objects(struct fixture *fixture)
 {
-	char paths[NR_OBJECTS][96], shared_path[96];
-	char *argv[] = { (char *) build_path("tests/loader"), shared_path, "1000", paths[0], paths[1], paths[2], NULL };
+	char paths[NR_OBJECTS][96], shared_path[96], rounds[24];
+	char *argv[] = { (char *) build_path("tests/loader"), shared_path, rounds, paths[0], paths[1], paths[2], NULL };
 	static const char *const environment[] = { "TRACEBUF_ALLOW_BLOCKING=1", NULL };
 
 	snprintf(shared_path, sizeof(shared_path), "%s/shared", fixture->dir);
+	snprintf(rounds, sizeof(rounds), "%" PRIu64, NR_ROUNDS);
 	if (copy_objects(fixture, paths))
 		TB_ASSERT_EQUAL(await(spawn(argv, environment)), 0);
 }
