@@ -335,6 +335,8 @@ static int do_set_rules(struct sk_buff *skb, struct genl_info *info)
 	kvfree(rules);
 	if (ret == -EINVAL)
 		GENL_SET_ERR_MSG(info, "a rule is not one");
+	else
+		GENL_SET_ERR_MSG(info, "too many patterns with a '*' before their end");
 	return ret;
 }
 

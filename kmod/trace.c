@@ -19,6 +19,8 @@
 #define MIN_FREQUENCY 1000000
 /* Longest pattern of a rule, with the NUL: as the daemon has it, so that matching stays short. */
 #define MAX_PATTERN_SIZE 1024
+/* Bytes of patterns with a '*' before their end, of all rules of a trace whose maker does not see all processes. */
+#define MAX_SEARCHING_SIZE 512
 
 static struct tb_object *control;
 static struct tracebuf_control page;		/* what control's pages say */
@@ -291,13 +293,18 @@ static void free_trace(struct tb_trace *trace)
 	kfree(trace);
 }
 
+static bool sees_all(const struct tb_trace *trace)
+{
+	return trace->is_admin && trace->user_ns == &init_user_ns;
+}
+
 /*
  * Of all traces: they have one clock, and the rest is what the latest one's maker says. Who does not see all processes
  * says nothing to those of others, as long as there is a trace beside its own.
  */
 static void tell_clock(const struct tb_trace *trace, const struct tb_trace_request *request)
 {
-	if (any_trace() && !(trace->is_admin && trace->user_ns == &init_user_ns))
+	if (any_trace() && !sees_all(trace))
 		return;
 	page.clock = request->clock;
 	page.clock_frequency = trace->clock_frequency;
@@ -442,18 +449,47 @@ static u32 rule_size(const struct tracebuf_rule *rule, u32 size)
 	return length && length < MAX_PATTERN_SIZE && length < rule->size - head ? rule->size : 0;
 }
 
-int tb_trace_set_rules(struct tb_trace *trace, void *rules, u32 size)
+/* Bytes of a pattern that a name is searched for; 0: it is compared from its begin only. */
+static size_t searching_size(const char *pattern)
 {
+	for (const char *at = pattern; *at; at++) {
+		if (*at == '*' && at[1])
+			return strlen(pattern);
+		if (*at == '\\' && at[1])
+			at++;
+	}
+	return 0;
+}
+
+/*
+ * Are these rules? To search takes as many steps as pattern and name have bytes, multiplied, for each event there is,
+ * under tb_lock: so who is not trusted with all processes gets a bounded amount of it.
+ */
+static int check_rules(const struct tb_trace *trace, const void *rules, u32 size)
+{
+	size_t searching = 0;
 	u32 one;
 
-	lockdep_assert_held(&tb_lock);
 	if (size > TRACEBUF_RULES_SIZE)
 		return -ENOSPC;
 	for (u32 at = 0; at < size; at += one) {
-		one = rule_size(rules + at, size - at);
+		const struct tracebuf_rule *rule = rules + at;
+
+		one = rule_size(rule, size - at);
 		if (!one)
 			return -EINVAL;
+		searching += searching_size((const char *)rule + offsetof(struct tracebuf_rule, pattern));
 	}
+	return searching > MAX_SEARCHING_SIZE && !sees_all(trace) ? -ENOSPC : 0;
+}
+
+int tb_trace_set_rules(struct tb_trace *trace, void *rules, u32 size)
+{
+	int ret = check_rules(trace, rules, size);
+
+	lockdep_assert_held(&tb_lock);
+	if (ret)
+		return ret;
 	kvfree(trace->rules);
 	trace->rules = rules;
 	trace->rules_size = size;

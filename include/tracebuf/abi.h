@@ -655,7 +655,9 @@ enum tracebuf_cmd {
 	TRACEBUF_CMD_TRACE_CREATE,
 	TRACEBUF_CMD_TRACE_ADOPT,	/* GENERATION: the caller is its daemon from now on */
 	TRACEBUF_CMD_CHANNEL_SET,	/* GENERATION, CHANNEL, CHANNEL_CONFIG; the next number, or (not active) an old one */
-	TRACEBUF_CMD_RULES_SET,		/* GENERATION, RULE any number of times: replaces all */
+	/* GENERATION, RULE any number of times: replaces all. -ENOSPC: more than TRACEBUF_RULES_SIZE; or, for who does not
+	   have CAP_SYS_ADMIN in the initial user namespace, over 512 bytes of patterns with a '*' before their end. */
+	TRACEBUF_CMD_RULES_SET,
 	TRACEBUF_CMD_TRACE_START,	/* GENERATION */
 	TRACEBUF_CMD_TRACE_STOP,	/* GENERATION */
 	TRACEBUF_CMD_TRACE_DESTROY,	/* GENERATION: with its rings, drained or not */
