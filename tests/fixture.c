@@ -46,6 +46,13 @@ static void raise_limits(void)
 	}
 }
 
+bool fixture_has_kernel_home(void)
+{
+	const char *home = getenv("TRACEBUF_HOME");
+
+	return !(home && strcmp(home, "tmpfs") == 0) && access("/dev/tracebuf", R_OK | W_OK) == 0;
+}
+
 bool fixture_open(struct fixture *fixture)
 {
 	const char *home = getenv("TB_TMPFS");

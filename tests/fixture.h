@@ -36,6 +36,9 @@ void fixture_assert_quiet(struct fixture *fixture);
 /* All that the daemon has said on stderr, for free(). */
 char *fixture_complaints(const struct fixture *fixture);
 
+/* Is the kernel the home of the pages, for programs and daemons that are started now? */
+bool fixture_has_kernel_home(void);
+
 /* A request by the control protocol, "key=value" strings ended by NULL; the answer's code, -1 if none came. */
 int fixture_request(struct fixture *fixture, const char *verb, ...) __attribute__((sentinel));
 /* The same; asserts that the code is 0. */

@@ -94,14 +94,6 @@ static void idle_memory(void)
 	fixture_close(&fixture);
 }
 
-/* Is the kernel the home of the pages? */
-static bool is_kernel_home(void)
-{
-	const char *home = getenv("TRACEBUF_HOME");
-
-	return !(home && strcmp(home, "tmpfs") == 0) && access("/dev/tracebuf", R_OK | W_OK) == 0;
-}
-
 static unsigned int count_processes(const struct fixture *fixture)
 {
 	char path[96];
@@ -109,7 +101,7 @@ static unsigned int count_processes(const struct fixture *fixture)
 	unsigned int nr = 0;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "%s/procs", is_kernel_home() ? "/sys/kernel/debug/tracebuf" : fixture->rundir);
+	snprintf(path, sizeof(path), "%s/procs", fixture_has_kernel_home() ? "/sys/kernel/debug/tracebuf" : fixture->rundir);
 	dir = opendir(path);
 	while (dir && (entry = readdir(dir)))
 		nr += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
