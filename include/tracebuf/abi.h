@@ -634,8 +634,8 @@ TRACEBUF__SIZE(tracebuf_ioc_put, 16);
 
 /*
  * The reader has all that it wants: the ring goes as soon as no process has it. No argument (0). A process file that was
- * opened to read takes it, too, once no process has it (-EBUSY before): what the process counted as lost has been read.
- * A file that counted nothing goes without.
+ * opened to read takes it, too, once the process is gone (-EBUSY before): what it counted as lost has been read. The file
+ * goes when no child of it maps it any more; one that counted nothing goes without.
  */
 #define TRACEBUF_IOC_RELEASE _IO(TRACEBUF_IOC_MAGIC, 11)
 
