@@ -160,7 +160,7 @@ int tb_process_release(struct tb_process *process)
 	int ret = 0;
 
 	mutex_lock(&tb_lock);
-	if (process->dead) {
+	if (process->gone) {
 		process->released = true;
 		tb_process_forget_if_done(process);
 	} else {

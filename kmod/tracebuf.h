@@ -250,7 +250,7 @@ int tb_process_register(struct tracebuf_ioc_register *arg, struct tb_object **re
 int tb_process_self(struct tb_object **ret_object);
 int tb_process_describe(struct tb_process *process, struct tracebuf_ioc_describe *arg);
 int tb_process_enable(struct tb_process *process, const struct tracebuf_ioc_enable *arg);	/* enable.c */
-/* RELEASE on a file opened to read. -EBUSY: it lives. */
+/* RELEASE on a file opened to read. -EBUSY: it is not gone. */
 int tb_process_release(struct tb_process *process);
 /* A private copy of what user space has, for kvfree(); ERR_PTR(-ENOMEM, -EFAULT). */
 void *tb_copy_block(u64 address, u32 size);
