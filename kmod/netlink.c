@@ -396,10 +396,13 @@ static int put_notification(struct sk_buff *skb, enum tracebuf_cmd what, u64 gen
 
 void tb_notify(enum tracebuf_cmd what, u64 generation, const char *name)
 {
-	/* No larger than it must be: what a listener's socket can hold is counted by this. */
-	struct sk_buff *skb = genlmsg_new(nla_total_size_64bit(sizeof(u64)) + nla_total_size(strlen(name) + 1),
-					  GFP_KERNEL);
+	struct sk_buff *skb;
 
+	/* Of all network namespaces: netlink keeps one mask for them. */
+	if (!genl_has_listeners(&tb_netlink_family, &init_net, 0))
+		return;
+	/* No larger than it must be: what a listener's socket can hold is counted by this. */
+	skb = genlmsg_new(nla_total_size_64bit(sizeof(u64)) + nla_total_size(strlen(name) + 1), GFP_KERNEL);
 	if (!skb || put_notification(skb, what, generation, name)) {
 		nlmsg_free(skb);
 		genl_set_err(&tb_netlink_family, &init_net, 0, 0, -ENOBUFS);
