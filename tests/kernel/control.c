@@ -25,6 +25,8 @@ const struct tracebuf_channel control_channel = {
 	.name = "channel0", .mode = TRACEBUF_MODE_DISCARD, .subbuf_size = 65536, .nr_subbufs = 4,
 };
 
+uint32_t control_clock = TRACEBUF_CLOCK_MONOTONIC;
+
 /* ---- Requests ---- */
 
 static void begin(struct control_request *request, uint16_t family, unsigned int cmd)
@@ -409,7 +411,7 @@ int control_create(struct control *control, const char *name, const char *domain
 	control_begin(&request, TRACEBUF_CMD_TRACE_CREATE);
 	control_put_text(&request, TRACEBUF_A_NAME, name);
 	control_put(&request, TRACEBUF_A_UUID, uuid, sizeof(uuid));
-	control_put_u32(&request, TRACEBUF_A_CLOCK, TRACEBUF_CLOCK_MONOTONIC);
+	control_put_u32(&request, TRACEBUF_A_CLOCK, control_clock);
 	control_put_u64(&request, TRACEBUF_A_FREQUENCY, 1000000000);
 	control_put_u32(&request, TRACEBUF_A_RSEQ_WORKS, 1);
 	if (domain && *domain)

@@ -57,6 +57,8 @@ struct control_trace {
 	char name[TRACEBUF_NAME_SIZE], directory[TRACEBUF_NAME_SIZE + 32];
 };
 extern const struct tracebuf_channel control_channel;	/* 4 sub-buffers of 64 KiB, discard */
+/* Of traces that are made from now on; TRACEBUF_CLOCK_MONOTONIC at first. All say that its frequency is 1 GHz. */
+extern uint32_t control_clock;
 /* TRACE_CREATE alone, once. */
 int control_create(struct control *control, const char *name, const char *domain, struct control_trace *ret_trace);
 /* With channel and rule, and started; waits until a slot comes out of quarantine. */
