@@ -121,14 +121,14 @@ static int enable(int fd, const struct tb_unit *unit, uint32_t first, uint32_t n
 	return tb_raw_ioctl(fd, TRACEBUF_IOC_ENABLE, &arg);
 }
 
-/* Maps the first bytes of fd, read-only up to from, behind that to read and write. */
-static void *map_two(int fd, size_t from, size_t size)
+/* Maps the first size bytes of fd, read-only but for [from, to). */
+static void *map_file(int fd, size_t size, size_t from, size_t to)
 {
 	char *map = tb_raw_mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 
 	if (!map)
 		return NULL;
-	if (tb_raw_mmap(map + from, size - from, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, from))
+	if (tb_raw_mmap(map + from, to - from, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, from))
 		return map;
 	munmap(map, size);
 	return NULL;
@@ -136,8 +136,9 @@ static void *map_two(int fd, size_t from, size_t size)
 
 static int process_publish(int fd, struct tb_descriptions now, uint64_t enable_size, struct tracebuf_process **ret_page)
 {
-	struct tracebuf_process *page = map_two(fd, TRACEBUF_PROCESS_ACCOUNT_OFFSET,
-						TRACEBUF_PROCESS_ACCOUNT_OFFSET + getauxval(AT_PAGESZ));
+	/* The descriptions too, for those who read a core file. */
+	struct tracebuf_process *page = map_file(fd, TRACEBUF_ENABLE_OFFSET, TRACEBUF_PROCESS_ACCOUNT_OFFSET,
+						 TRACEBUF_PROCESS_ACCOUNT_OFFSET + getauxval(AT_PAGESZ));
 
 	(void) now, (void) enable_size;
 	if (!page)
@@ -171,7 +172,7 @@ static int map_ring(struct tb_ring *ring, int fd, const struct tracebuf_ioc_ring
 
 	if (made->total_size != size)
 		return -EBUSY;
-	ring->map = map_two(fd, TRACEBUF_RING_PRODUCER_OFFSET, size);
+	ring->map = map_file(fd, size, TRACEBUF_RING_PRODUCER_OFFSET, size);
 	if (!ring->map)
 		return -ENOMEM;
 	if (memcmp(&ring->map->config, config, sizeof(*config))) {

@@ -260,21 +260,43 @@ static void store_counts(struct tracebuf_process *page, struct tb_descriptions n
 	tracebuf__store_release(&page->enable_size, enable_size);
 }
 
+/* A core file gets the descriptions that there are, and not the holes behind them. */
+static void set_dumped(struct tracebuf_process *page, struct tb_descriptions now)
+{
+	size_t page_size = getauxval(AT_PAGESZ), used = (now.size + page_size - 1) & ~(page_size - 1);
+	char *descriptions = (char *) page + TRACEBUF_DESCRIPTIONS_OFFSET;
+
+	madvise(descriptions, used, MADV_DODUMP);
+	madvise(descriptions + used, TRACEBUF_DESCRIPTIONS_SIZE - used, MADV_DONTDUMP);
+}
+
+/* Header and account to write, descriptions to read: for those who read a core file. */
+static void *map_process(int fd)
+{
+	char *map = tb_raw_mmap(NULL, TRACEBUF_ENABLE_OFFSET, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (!map || tb_raw_mmap(map, TRACEBUF_PROCESS_ACCOUNT_OFFSET + getauxval(AT_PAGESZ), PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_FIXED, fd, 0))
+		return map;
+	munmap(map, TRACEBUF_ENABLE_OFFSET);
+	return NULL;
+}
+
 static int process_publish(int fd, struct tb_descriptions now, uint64_t enable_size, struct tracebuf_process **ret_page)
 {
-	size_t mapped = TRACEBUF_PROCESS_ACCOUNT_OFFSET + getauxval(AT_PAGESZ);
-	struct tracebuf_process *page = tb_raw_mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct tracebuf_process *page = map_process(fd);
 	char hidden[PATH_SIZE];
 	int result;
 
 	if (!page)
 		return -ENOMEM;
+	set_dumped(page, now);
 	store_counts(page, now, enable_size);
 	name_file(true, hidden);
 	name_file(false, self.path);
 	result = tb_raw_rename(hidden, self.path);
 	if (result)
-		munmap(page, mapped);
+		munmap(page, TRACEBUF_ENABLE_OFFSET);
 	else
 		*ret_page = page;
 	return result;
@@ -291,6 +313,7 @@ static void process_abandon(void)
 /* The daemon looks again at what has grown when the file's times change. */
 static void process_announce(int fd, struct tracebuf_process *page, struct tb_descriptions now, uint64_t enable_size)
 {
+	set_dumped(page, now);
 	store_counts(page, now, enable_size);
 	syscall(SYS_utimensat, fd, NULL, NULL, 0);
 }

@@ -8,10 +8,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -133,6 +135,80 @@ static void recover_merge(void)
 	}
 }
 
+/* Do core files of programs that end here go to a file "core" or "core.PID" in their directory? */
+static bool cores_are_files(void)
+{
+	char *pattern = read_file("/proc/sys/kernel/core_pattern");
+	bool right = pattern && !strcmp(pattern, "core\n");
+
+	free(pattern);
+	return right;
+}
+
+/* Where children put their core files, shared mappings of files in them: here, from now on. */
+static void prepare_cores(const struct fixture *fixture)
+{
+	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	char build[PATH_MAX];
+	int fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
+
+	CU_ASSERT(fd >= 0 && write(fd, "0x3b\n", 5) == 5);
+	close(fd);
+	CU_ASSERT(setrlimit(RLIMIT_CORE, &all) == 0);
+	CU_ASSERT_FATAL(realpath(build_path("."), build) != NULL);
+	setenv("TB_BUILD", build, 1);
+	CU_ASSERT(chdir(fixture->dir) == 0);
+}
+
+static bool find_core(const struct fixture *fixture, pid_t pid, char *ret_path, size_t size)
+{
+	snprintf(ret_path, size, "%s/core", fixture->dir);
+	if (access(ret_path, R_OK) == 0)
+		return true;
+	snprintf(ret_path, size, "%s/core.%d", fixture->dir, (int) pid);
+	return access(ret_path, R_OK) == 0;
+}
+
+/* The only thing that is left of a program: its core file. */
+static void recover_core(void)
+{
+	char tool[PATH_MAX], path[96], core[96];
+	char *argv[] = { tool, "recover", "--core", core, "-o", path, NULL };
+	struct fixture fixture;
+	struct outcome outcome;
+	pid_t pid;
+	int status;
+
+	if (tb_skip_sanitized(NULL, "a sanitizer's program has terabytes of address space, and no core file"))
+		return;
+	if (!cores_are_files()) {
+		tb_skip("core files of this machine go elsewhere (/proc/sys/kernel/core_pattern)");
+		return;
+	}
+	if (!fixture_open(&fixture) || !fixture_start(&fixture) ||
+	    !fixture_trace(&fixture, "t", "overwrite", 16384, 8, true))
+		return;
+	prepare_cores(&fixture);
+	pid = worker_start(&fixture, "traced", 0, THREADS, 0, "mixed");
+	worker_await_ready(worker_shared(&fixture), THREADS);
+	while (!worker_shared(&fixture)->writer[0].returned)
+		usleep(1000);
+	kill(pid, SIGQUIT);
+	status = await(pid);
+	CU_ASSERT(WIFSIGNALED(status) && WCOREDUMP(status));
+	snprintf(path, sizeof(path), "%s/out", fixture.dir);
+	snprintf(tool, sizeof(tool), "%s", build_path("tracebuf"));
+	CU_ASSERT_FATAL(find_core(&fixture, pid, core, sizeof(core)));
+	if (run(&outcome, argv, NULL)) {
+		CU_ASSERT(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == 0);
+		outcome_free(&outcome);
+		judge(&fixture, path, false);
+	}
+	CU_ASSERT(chdir("/") == 0);
+	fixture_stop(&fixture);
+	fixture_close(&fixture);
+}
+
 static uint64_t position_of(const char *path)
 {
 	struct tracebuf_producer producer = { 0 };
@@ -242,6 +318,7 @@ int main(void)
 	static const CU_TestInfo cases[] = {
 		{ "recover_alone", recover_alone },
 		{ "recover_merge", recover_merge },
+		{ "recover_core", recover_core },
 		{ "recover_damaged", recover_damaged },
 		{ "refusals", refusals },
 		CU_TEST_INFO_NULL,
