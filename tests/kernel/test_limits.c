@@ -39,6 +39,8 @@ static void set_parameter(const char *path, uint64_t value)
 	CHECK_IS(file_number(path), value);
 }
 
+static uint64_t pages_at_start;
+
 static uint64_t nr_pages(void)
 {
 	return control_status(&control, TRACEBUF_A_NR_PAGES);
@@ -171,7 +173,8 @@ static void test_pages(void)
 	child_run(check_max_pages, &trace);
 	check_user_limit(&trace);
 	CHECK_IS(control_destroy(&control, &trace), 0);
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
+	/* A statedump that is under way may hold a process's pages for a moment longer than the process is told of. */
+	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
 	set_parameter(PARAMETER("max_pages"), nr_pages() + 2);
 	child_run(try_to_register, &expected);
 	/* Even with no page to be had at all, what is there works. */
@@ -329,6 +332,7 @@ static void test_unload(void)
 	child_run(check_uses, NULL);
 	check_debugfs_use();
 	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
+	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
 	pages = nr_pages();
 	/* A netlink socket is not in the way. */
 	if (!CHECK_IS(try_unload(), 0))
@@ -347,8 +351,6 @@ static void test_unload(void)
 	CHECK_IS(control_open(&control), 0);
 	CHECK_IS(nr_pages(), pages);
 }
-
-static uint64_t pages_at_start;
 
 static void begin(void)
 {
