@@ -25,6 +25,8 @@ TRACEBUF_EVENT(homes, bytes, (const uint8_t *, data, size));
 #define SUBBUF_SIZE 65536u
 #define NR_SUBBUFS 32u
 #define RING_SIZE (SUBBUF_SIZE * NR_SUBBUFS)
+#define CHUNK 64
+#define MAX_CHUNKS ((int) (RING_SIZE / 1000 / CHUNK) + 1)
 #define MAX_SAMPLES (ROUNDS * FORKS * 2)
 
 static const char *const homes[] = { "kernel", "tmpfs" };
@@ -67,6 +69,20 @@ static void after_attach(void)
 static void (*const before)(void) __attribute__((section(".init_array.00100"), used)) = before_attach;
 static void (*const after)(void) __attribute__((section(".init_array.00102"), used)) = after_attach;
 
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *) a, y = *(const double *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* What a quarter of them are below: whatever else runs on the machine only ever adds. */
+static double typical(double *ns, int nr)
+{
+	qsort(ns, (size_t) nr, sizeof(*ns), compare);
+	return nr ? ns[nr / 4] : 0;
+}
+
 static void put(const char *row, double ns)
 {
 	printf("sample %s %.0f\n", row, ns);
@@ -105,26 +121,30 @@ static void measure_fork(void)
 	}
 }
 
-/* Fills the ring once, and gives the time of the events that did and did not enter a sub-buffer. */
-static void fill(const struct tracebuf_producer *producer, double *ret_entering_ns, double *ret_others_ns)
-{
-	double entering = 0, others = 0, ns;
-	unsigned int nr_entering = 0, nr_others = 0;
-	uint64_t end = producer->position + RING_SIZE - SUBBUF_SIZE, before_it;
+/* The times of the events that fill the ring once: of CHUNK of them together, and of those that enter a sub-buffer. */
+struct fill {
+	double chunks[MAX_CHUNKS], entering[2 * NR_SUBBUFS], others[MAX_CHUNKS * CHUNK];
+	int nr_chunks, nr_entering, nr_others;
+};
 
-	while (producer->position < end && nr_entering + nr_others < RING_SIZE / sizeof(payload)) {
-		before_it = producer->position / SUBBUF_SIZE;
-		ns = event_ns();
-		if (producer->position / SUBBUF_SIZE != before_it) {
-			entering += ns;
-			nr_entering++;
-		} else {
-			others += ns;
-			nr_others++;
+static void fill(const struct tracebuf_producer *producer, struct fill *fill)
+{
+	uint64_t end = producer->position + RING_SIZE - SUBBUF_SIZE, before_it;
+	double ns, chunk;
+	int i;
+
+	memset(fill, 0, sizeof(*fill));
+	while (producer->position < end && fill->nr_chunks < MAX_CHUNKS) {
+		for (i = 0, chunk = 0; i < CHUNK; i++, chunk += ns) {
+			before_it = producer->position / SUBBUF_SIZE;
+			ns = event_ns();
+			if (producer->position / SUBBUF_SIZE == before_it)
+				fill->others[fill->nr_others++] = ns;
+			else if (fill->nr_entering < (int) (2 * NR_SUBBUFS))
+				fill->entering[fill->nr_entering++] = ns;
 		}
+		fill->chunks[fill->nr_chunks++] = chunk;
 	}
-	*ret_entering_ns = nr_entering ? entering / nr_entering : 0;
-	*ret_others_ns = nr_others ? others / nr_others : 0;
 }
 
 static void measure_ring(struct tracebuf *tracebuf, const char *mode)
@@ -132,7 +152,7 @@ static void measure_ring(struct tracebuf *tracebuf, const char *mode)
 	const struct tracebuf_control *control = tracebuf_control_page(tracebuf);
 	const struct tracebuf_ring *ring = NULL;
 	const struct tracebuf_producer *producer;
-	double entering, first, second;
+	static struct fill first, second;
 	unsigned int slot;
 
 	for (slot = 0; control && slot < TRACEBUF_NR_SLOTS && !ring; slot++)
@@ -140,14 +160,15 @@ static void measure_ring(struct tracebuf *tracebuf, const char *mode)
 	if (!ring)
 		return;
 	producer = (const void *) ((const char *) ring + TRACEBUF_RING_PRODUCER_OFFSET);
-	fill(producer, &entering, &first);
+	fill(producer, &first);
 	/* The daemon empties it. */
 	usleep(300000);
-	fill(producer, &entering, &second);
+	fill(producer, &second);
 	if (strcmp(mode, "discard") == 0)
-		put("switch", entering - second);
+		put("switch", typical(second.entering, second.nr_entering) - typical(second.others, second.nr_others));
 	else
-		put("page", (first - second) * 4096 / sizeof(payload));
+		put("page", (typical(first.chunks, first.nr_chunks) - typical(second.chunks, second.nr_chunks)) * 4096 /
+		    (CHUNK * sizeof(payload)));
 }
 
 static int measure(const char *mode)
@@ -199,22 +220,6 @@ static int run(const char *build, const char *self, int home, const char *mode)
 	return status ? -1 : 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *) a, y = *(const double *) b;
-
-	return (x > y) - (x < y);
-}
-
-/* What a quarter of the samples are below: what else runs on the machine only ever adds. */
-static double typical_us(int home, size_t row)
-{
-	int nr = samples[home][row].nr;
-
-	qsort(samples[home][row].ns, nr, sizeof(double), compare);
-	return nr ? samples[home][row].ns[nr / 4] / 1000 : 0;
-}
-
 static void print_table(void)
 {
 	double kernel, tmpfs;
@@ -222,8 +227,8 @@ static void print_table(void)
 
 	printf("%10s %10s %7s\n", "kernel us", "tmpfs us", "ratio");
 	for (i = 0; i < NR_ROWS; i++) {
-		kernel = typical_us(0, i);
-		tmpfs = typical_us(1, i);
+		kernel = typical(samples[0][i].ns, samples[0][i].nr) / 1000;
+		tmpfs = typical(samples[1][i].ns, samples[1][i].nr) / 1000;
 		printf("%10.2f %10.2f %7.2f  %s\n", kernel, tmpfs, tmpfs > 0 ? kernel / tmpfs : 0, rows[i][1]);
 	}
 }
