@@ -2,8 +2,8 @@
 /*
  * Talking with tracebuf.ko by generic netlink, over libmnl.
  *
- * Invariant: an attribute that is handed on has the size of its type. A request is answered before the next one is made;
- * notifications come by a socket of their own, so that an answer never waits behind them.
+ * Invariant: an attribute that is handed on has the size of its type. A request is answered before the next one is
+ * made; notifications come by a socket of their own, so that an answer never waits behind them.
  */
 #define _GNU_SOURCE
 #include "netlink.h"

@@ -28,8 +28,8 @@ int tb_netlink_open(struct tb_netlink *netlink);
 void tb_netlink_close(struct tb_netlink *netlink);
 
 /*
- * A request, to which attributes are added (mnl_attr_put_...) until tb_netlink_call() sends it and waits for the answer.
- * There is one at a time. each, if not NULL, gets every message of the answer; it must not make requests.
+ * A request, to which attributes are added (mnl_attr_put_...) until tb_netlink_call() sends it and waits for the
+ * answer. There is one at a time. each, if not NULL, gets every message of the answer; it must not make requests.
  * 0 or the kernel's -errno; -EINTR: a dump was not all of one time.
  */
 struct nlmsghdr *tb_netlink_begin(struct tb_netlink *netlink, enum tracebuf_cmd cmd, bool dump);

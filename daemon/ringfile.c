@@ -3,8 +3,8 @@
  * A ring's file, opened when it is needed and closed when others need the descriptor more.
  *
  * Invariant: the daemon never loads from or stores to a page of the ring itself: the process could truncate the file
- * at any moment. What is small is read with pread(2), payload is handed to the kernel to write, and the consumer's words
- * are changed as the home has it.
+ * at any moment. What is small is read with pread(2), payload is handed to the kernel to write, and the consumer's
+ * words are changed as the home has it.
  */
 #define _GNU_SOURCE
 #include "ringfile.h"

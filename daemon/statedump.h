@@ -6,8 +6,8 @@
 #include "recording.h"
 
 /*
- * Looks into an open process file: a statedump that is new goes into .statedump of every trace that is active, a line of
- * JSON. What cannot be had now is had by the next look.
+ * Looks into an open process file: a statedump that is new goes into .statedump of every trace that is active, a line
+ * of JSON. What cannot be had now is had by the next look.
  */
 void tb_statedump_take(struct tb_process *process, int fd);
 

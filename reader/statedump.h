@@ -14,8 +14,8 @@
 int tb_statedump_check(const struct tracebuf_statedump *head, const void *records, size_t size);
 
 /*
- * The record at *offset of head->size bytes that passed the check, and *offset moves behind it; NULL at the end. Its path
- * ends in a NUL.
+ * The record at *offset of head->size bytes that passed the check, and *offset moves behind it; NULL at the end. Its
+ * path ends in a NUL.
  */
 const struct tracebuf_state *tb_statedump_next(const struct tracebuf_statedump *head, const void *records,
 					       size_t *offset);

@@ -112,7 +112,7 @@ static void test_lies(void)
 	TB_ASSERT_EQUAL(tb_statedump_check(&head, records.bytes, SIZE_MAX), -EBADMSG);
 }
 
-/* Any bytes: refused, or walked to their end. The copy has exactly its size, so that a sanitizer sees what is behind. */
+/* Any bytes: refused, or walked to their end. The copy has just its size, so that a sanitizer sees what is behind. */
 static void test_noise(void)
 {
 	for (uint64_t round = 0; round < tb_scaled(20000); round++) {

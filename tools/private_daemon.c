@@ -156,7 +156,8 @@ close_in:
 	return code;
 }
 
-int tb_private_daemon_start(struct tb_private_daemon *daemon, const char *clock, const char *home, const sigset_t *mask)
+int tb_private_daemon_start(struct tb_private_daemon *daemon, const char *clock, const char *home,
+			    const sigset_t *mask)
 {
 	char path[PATH_MAX];
 	int code;

@@ -22,7 +22,8 @@ struct tb_private_daemon {
  * these names want them, or NULL. On return the daemon listens.
  * 0, or an exit code after one line on stderr; nothing is left then.
  */
-int tb_private_daemon_start(struct tb_private_daemon *daemon, const char *clock, const char *home, const sigset_t *mask);
+int tb_private_daemon_start(struct tb_private_daemon *daemon, const char *clock, const char *home,
+			    const sigset_t *mask);
 
 /* Shows what the daemon has said since. False once it has ended. Never blocks. */
 bool tb_private_daemon_check(struct tb_private_daemon *daemon);
