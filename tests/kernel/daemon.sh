@@ -1,0 +1,107 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# tracebufd in the kernel home, for tests/kernel/run: reached by debugfs and by the device, as root and as a user without
+# privilege. Each case makes processes come and go while the daemon cannot hear of them, with queues that hold next to
+# nothing: what is known by listing alone must be all the same.
+set -u
+tracebuf=$TB_BUILD/tracebuf hello=$TB_BUILD/examples/hello nr=12
+passed=0 failed=0
+cd /tmp || exit 1
+
+check() {
+	if [ "$2" = "$3" ]; then
+		echo "ok $1"
+		passed=$((passed + 1))
+	else
+		printf 'not ok %s\n# %s, expected %s\n' "$1" "$2" "$3"
+		failed=$((failed + 1))
+	fi
+}
+
+# as USER COMMAND...: in the environment that the user's processes have.
+as() {
+	user=$1
+	shift
+	case $user in
+	root) env -u TRACEBUF_RUNDIR "$@" ;;
+	*) busybox su "$user" -c "set -f; exec env -u TRACEBUF_RUNDIR XDG_RUNTIME_DIR=/dev/shm/$user $*" ;;
+	esac
+}
+
+start_daemon() {
+	as "$1" "$TB_BUILD/tracebufd" 2>>/tmp/complaints &
+	for _ in $(seq 50); do
+		as "$1" "$tracebuf" version >/dev/null 2>&1 && break
+		sleep 0.2
+	done
+	daemon=$(cat "$rundir/lock")
+}
+
+run_many() {
+	for _ in $(seq "$nr"); do
+		as "$user" "$hello" >/dev/null
+	done
+}
+
+recorded() {
+	as "$user" "$tracebuf" status | sed -n 's/^  total: \([0-9]*\) recorded, 0 discarded, 0 overwritten.*/\1/p'
+}
+
+# Looked at where no daemon looks.
+traces_in_kernel() {
+	mkdir -p /root/debugfs
+	mount -t debugfs debugfs /root/debugfs
+	grep -c '^trace:' /root/debugfs/tracebuf/status
+	umount /root/debugfs
+}
+
+# record USER WAY
+record() {
+	user=$1 way=$2 output=/dev/shm/output name="$1 by $2" rundir=/run/tracebuf
+	[ "$user" = root ] || rundir=/dev/shm/$user/tracebuf
+	mkdir -p "$output" "/dev/shm/$user"
+	chown "$user" "$output" "/dev/shm/$user"
+	: >/tmp/complaints
+	start_daemon "$user"
+	as "$user" "$tracebuf" create t -o "$output/t" >/dev/null
+	as "$user" "$tracebuf" enable-channel c --subbuf-size 4K --num-subbuf 2
+	as "$user" "$tracebuf" enable-event -c c '*'
+	as "$user" "$tracebuf" start
+	check "$name: the home" "$(as "$user" "$tracebuf" status | sed -n '1p; s/^  rings are/rings are/p' | tr '\n' ' ')" \
+		"home: kernel (/dev/tracebuf) rings are reached by $way "
+	kill -STOP "$daemon"
+	run_many
+	kill -CONT "$daemon"
+	check "$name: the daemon was stopped" "$(recorded)" $((nr * 9))
+	kill -KILL "$daemon"
+	run_many
+	start_daemon "$user"
+	check "$name: there was no daemon" "$(recorded)" $((nr * 18))
+	check "$name: destroyed" "$(as "$user" "$tracebuf" destroy t | sed -n 's/^  total: \([0-9]*\) .*/\1/p')" $((nr * 18))
+	check "$name: babeltrace2" "$(babeltrace2 "$output/t" 2>&1 | grep -c 'shop:order_paid')" $((nr * 18))
+	check "$name: processes described" "$(wc -l <"$output/t/.processes")" $((nr * 2))
+	as "$user" "$tracebuf" create left -o "$output/left" >/dev/null
+	kill -KILL "$daemon"
+	rm -r "$rundir/rings"
+	start_daemon "$user"
+	check "$name: a trace that nobody knows" "$(traces_in_kernel)" 0
+	kill "$daemon"
+	wait
+	check "$name: complaints" "$(grep "^tracebufd: " /tmp/complaints)" ""
+	rm -rf "$output" "/dev/shm/$user"
+}
+
+[ -c /dev/tracebuf ] || { echo 'no /dev/tracebuf'; exit 77; }
+old_events=$(cat /proc/sys/fs/inotify/max_queued_events) old_rmem=$(cat /proc/sys/net/core/rmem_max)
+echo 16 >/proc/sys/fs/inotify/max_queued_events
+echo 2304 >/proc/sys/net/core/rmem_max
+record root debugfs
+record user device
+umount /sys/kernel/debug
+record root device
+mount -t debugfs debugfs /sys/kernel/debug
+echo "$old_events" >/proc/sys/fs/inotify/max_queued_events
+echo "$old_rmem" >/proc/sys/net/core/rmem_max
+echo "# daemon: $passed passed, $failed failed, 0 skipped"
+[ "$failed" = 0 ]
