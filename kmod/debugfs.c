@@ -268,7 +268,8 @@ int tb_debugfs_init(void)
 		return 0;
 	}
 	procs = tb_debugfs_add_directory("procs");
-	debugfs_create_file("status", 0600, root, NULL, &status_fops);
+	/* Read-only, so that it can be read where the kernel is locked down. */
+	debugfs_create_file("status", 0400, root, NULL, &status_fops);
 	return 0;
 }
 

@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# tracebufd in the kernel home of a kernel that is locked down, where files of debugfs can be watched and not opened: it
+# goes over to the device by itself. Nothing undoes this, so it comes last.
+set -u
+tracebuf=$TB_BUILD/tracebuf hello=$TB_BUILD/examples/hello
+passed=0 failed=0
+cd /tmp || exit 1
+
+check() {
+	if [ "$2" = "$3" ]; then
+		echo "ok $1"
+		passed=$((passed + 1))
+	else
+		printf 'not ok %s\n# %s, expected %s\n' "$1" "$2" "$3"
+		failed=$((failed + 1))
+	fi
+}
+
+[ -c /dev/tracebuf ] || { echo 'no /dev/tracebuf'; exit 77; }
+mount -t securityfs securityfs /sys/kernel/security
+[ -w /sys/kernel/security/lockdown ] || { echo 'this kernel cannot be locked down'; exit 77; }
+"$TB_BUILD/tracebufd" 2>/tmp/complaints &
+for _ in $(seq 50); do
+	"$tracebuf" version >/dev/null 2>&1 && break
+	sleep 0.2
+done
+"$tracebuf" create t -o /tmp/t >/dev/null
+"$tracebuf" enable-event '*'
+"$tracebuf" start
+"$hello" >/dev/null
+check 'before: by debugfs' "$("$tracebuf" status | grep -c 'by debugfs\|total: 9 recorded')" 2
+echo integrity >/sys/kernel/security/lockdown
+"$hello" >/dev/null
+"$hello" >/dev/null
+check 'locked down: by the device' "$("$tracebuf" status | grep -c 'by device\|total: 27 recorded')" 2
+"$tracebuf" destroy >/dev/null
+check 'locked down: said once' "$(grep -c 'cannot be used: Operation not permitted' /tmp/complaints)" 1
+check 'locked down: babeltrace2' "$(babeltrace2 /tmp/t 2>&1 | grep -c shop:order_paid)" 27
+"$tracebuf" create t2 -o /tmp/t2 >/dev/null
+"$tracebuf" enable-event '*'
+"$tracebuf" start
+"$hello" >/dev/null
+check 'locked down: another trace' "$("$tracebuf" destroy | grep -c 'total: 9 recorded')" 1
+kill %1
+wait
+echo "# lockdown: $passed passed, $failed failed, 0 skipped"
+[ "$failed" = 0 ]
