@@ -132,6 +132,9 @@ static int enter_packet(struct tb_stream_file *stream, uint64_t file_size)
 			(unsigned long long) head->stream_id);
 	if (!stream->class || content_end(stream) > file_size)
 		return 0;
+	if (!stream->nr_events)
+		stream->first_event_seq = head->event_seq;
+	stream->nr_events += head->nr_events;
 	if (head->event_seq > stream->next_event_seq && stream->next_event_seq)
 		stream->nr_missing += head->event_seq - stream->next_event_seq;
 	stream->next_event_seq = head->event_seq + head->nr_events;

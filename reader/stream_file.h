@@ -29,6 +29,8 @@ struct tb_stream_file {
 	uint8_t *buffer;
 	size_t buffer_size;
 	uint64_t next_event_seq;	/* that the next packet should have */
+	uint64_t first_event_seq;	/* that the first packet has */
+	uint64_t nr_events;		/* of the packets so far, as their heads say */
 	uint64_t nr_missing;		/* events between packets that are not in the file */
 	unsigned int nr_damaged;
 };

@@ -494,23 +494,49 @@ static int by_instance(const void *a, const void *b)
 	       ((*x)->head.stream_instance_id < (*y)->head.stream_instance_id);
 }
 
+/* What the files of one ring tell together. */
+struct ring_totals {
+	uint64_t first, end;		/* numbers of its events */
+	uint64_t nr_events, nr_missing, nr_discarded;
+};
+
 /* A ring counts on over rotations and snapshots: the largest count of all its files is the right one. */
-static uint64_t sum_discarded(const struct tb_trace *trace)
+static void add_file_totals(struct ring_totals *ring, const struct tb_stream_file *stream)
+{
+	if (stream->first_event_seq < ring->first)
+		ring->first = stream->first_event_seq;
+	if (stream->next_event_seq > ring->end)
+		ring->end = stream->next_event_seq;
+	ring->nr_events += stream->nr_events;
+	ring->nr_missing += stream->nr_missing;
+	if (stream->head.events_discarded > ring->nr_discarded)
+		ring->nr_discarded = stream->head.events_discarded;
+}
+
+/* What one file lacks between its packets, another may have: what was on disk and what was recovered from memory. */
+static uint64_t missing_of(const struct ring_totals *ring)
+{
+	uint64_t span = ring->end > ring->first ? ring->end - ring->first : 0;
+	uint64_t nowhere = span > ring->nr_events ? span - ring->nr_events : 0;
+
+	return nowhere < ring->nr_missing ? nowhere : ring->nr_missing;
+}
+
+static void sum_rings(const struct tb_trace *trace, struct tb_trace_totals *totals)
 {
 	struct tb_stream_file **sorted = trace->sorted;
-	uint64_t sum = 0, largest = 0;
 
 	memcpy(sorted, trace->stream, trace->nr_streams * sizeof(*sorted));
 	qsort(sorted, trace->nr_streams, sizeof(*sorted), by_instance);
-	for (size_t i = 0; i < trace->nr_streams; i++) {
-		if (i && by_instance(&sorted[i - 1], &sorted[i])) {
-			sum += largest;
-			largest = 0;
-		}
-		if (sorted[i]->head.events_discarded > largest)
-			largest = sorted[i]->head.events_discarded;
+	for (size_t i = 0; i < trace->nr_streams;) {
+		struct ring_totals ring = { .first = UINT64_MAX };
+		size_t begin = i;
+
+		for (; i < trace->nr_streams && !by_instance(&sorted[begin], &sorted[i]); i++)
+			add_file_totals(&ring, sorted[i]);
+		totals->nr_discarded += ring.nr_discarded;
+		totals->nr_missing += missing_of(&ring);
 	}
-	return sum + largest;
 }
 
 void tb_trace_totals(const struct tb_trace *trace, struct tb_trace_totals *ret_totals)
@@ -518,12 +544,10 @@ void tb_trace_totals(const struct tb_trace *trace, struct tb_trace_totals *ret_t
 	memset(ret_totals, 0, sizeof(*ret_totals));
 	ret_totals->nr_streams = trace->nr_streams;
 	ret_totals->nr_damaged = trace->nr_damaged;
-	for (size_t i = 0; i < trace->nr_streams; i++) {
+	for (size_t i = 0; i < trace->nr_streams; i++)
 		ret_totals->nr_damaged += trace->stream[i]->nr_damaged;
-		ret_totals->nr_missing += trace->stream[i]->nr_missing;
-	}
 	if (trace->nr_streams)
-		ret_totals->nr_discarded = sum_discarded(trace);
+		sum_rings(trace, ret_totals);
 }
 
 int64_t tb_trace_begin_ns(const struct tb_trace *trace)

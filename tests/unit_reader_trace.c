@@ -252,6 +252,31 @@ static void test_damage(void)
 	end();
 }
 
+/* A packet that the disk lacks, in the middle: missing, unless memory had it. */
+static void test_completed(void)
+{
+	struct seen seen;
+	uint8_t *bytes;
+	size_t size;
+
+	begin();
+	write_metadata("metadata");
+	bytes = make_stream(4, 50, 1000, 5, &size);
+	make_directory("crash");
+	write_file("crash/a", bytes + 2 * 4096, 4096);
+	memmove(bytes + 2 * 4096, bytes + 3 * 4096, 4096);
+	write_file("a", bytes, 3 * 4096);
+	TB_ASSERT_EQUAL(read_all(&seen), 0);
+	TB_ASSERT_EQUAL(seen.nr, 200);
+	TB_ASSERT_EQUAL(seen.totals.nr_missing, 0);
+	write_file("crash/a", "", 0);
+	TB_ASSERT_EQUAL(read_all(&seen), 0);
+	TB_ASSERT_EQUAL(seen.nr, 150);
+	TB_ASSERT_EQUAL(seen.totals.nr_missing, 50);
+	free(bytes);
+	end();
+}
+
 /* An event larger than what is read at a time, and more packets than one. */
 static void test_large(void)
 {
@@ -336,7 +361,7 @@ int main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{ "merged", test_merged }, { "range", test_range }, { "cut", test_cut }, { "damage", test_damage },
-		{ "large", test_large }, { "directories", test_directories }, { "none", test_none },
+		{ "completed", test_completed }, { "large", test_large }, { "directories", test_directories }, { "none", test_none },
 		CU_TEST_INFO_NULL,
 	};
 
