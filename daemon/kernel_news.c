@@ -103,16 +103,26 @@ static void news_came(void *data, enum tracebuf_cmd cmd, const struct tb_netlink
 	}
 }
 
+/*
+ * Once some were lost, more go unsaid until the socket is empty: it tells of a loss only once up to then. So all there is
+ * comes first, and what was lost is listed behind it.
+ */
 void tb_kernel_read_news(struct tb_daemon *daemon)
 {
 	struct tb_netlink *netlink = &daemon->kernel->netlink;
+	bool lost;
 	int ret;
 
-	while ((ret = tb_netlink_take_news(netlink))) {
-		tb_discovery_read_inotify(daemon);
-		if (ret < 0)
+	do {
+		lost = false;
+		while ((ret = tb_netlink_take_news(netlink))) {
+			tb_discovery_read_inotify(daemon);
+			if (ret < 0)
+				lost = true;
+			else
+				tb_netlink_each_news(netlink, news_came, daemon);
+		}
+		if (lost)
 			tb_discovery_rescan(daemon);
-		else
-			tb_netlink_each_news(netlink, news_came, daemon);
-	}
+	} while (lost);
 }
