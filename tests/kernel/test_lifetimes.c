@@ -6,9 +6,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -48,8 +50,29 @@ static pid_t start_lives(struct fixture *fixture, unsigned int first, unsigned i
 	return spawn(argv, NULL);
 }
 
+/*
+ * Lets the daemon fall behind: it misses notifications, is told so, lists all there is, and while it does so has missed
+ * more. Until all of pid[] have ended.
+ */
+static void hold_daemon(const struct fixture *fixture, const pid_t pid[ALIVE])
+{
+	siginfo_t info;
+
+	for (unsigned int i = 0; i < ALIVE; ) {
+		kill(fixture->daemon, SIGSTOP);
+		sleep_ms(500);
+		kill(fixture->daemon, SIGCONT);
+		sleep_ms(20);
+		info.si_pid = 0;
+		while (i < ALIVE && waitid(P_PID, (id_t) pid[i], &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+			info.si_pid = 0;
+			i++;
+		}
+	}
+}
+
 /* Each tenth is a program of its own, the others are forked. */
-static void run_lives(struct fixture *fixture, unsigned int nr)
+static void run_lives(struct fixture *fixture, unsigned int nr, bool hold)
 {
 	uint64_t begin = now_ms();
 	unsigned int nr_programs = nr / 10, share = (nr - nr_programs) / ALIVE, i;
@@ -57,6 +80,8 @@ static void run_lives(struct fixture *fixture, unsigned int nr)
 
 	for (i = 0; i < ALIVE; i++)
 		pid[i] = start_lives(fixture, i * share, i < ALIVE - 1 ? share : nr - nr_programs - i * share);
+	if (hold)
+		hold_daemon(fixture, pid);
 	for (i = nr - nr_programs; i < nr; i++)
 		TB_ASSERT_EQUAL(await(worker_act(fixture, "write", i, NR_EVENTS)), 0);
 	for (i = 0; i < ALIVE; i++)
@@ -105,7 +130,7 @@ static void check_status(struct fixture *fixture, unsigned int nr)
 	}
 }
 
-static void record(struct fixture *fixture, unsigned int nr)
+static void record(struct fixture *fixture, unsigned int nr, bool hold)
 {
 	struct tick_shared *shared;
 	char path[96];
@@ -114,7 +139,7 @@ static void record(struct fixture *fixture, unsigned int nr)
 	if (!fixture_start(fixture) || !fixture_trace(fixture, "t", "discard", 4096, 2, false))
 		return;
 	shared = worker_shared(fixture);
-	run_lives(fixture, nr);
+	run_lives(fixture, nr, hold);
 	fixture_ok(fixture, "stop", "trace=t", NULL);
 	check_status(fixture, nr);
 	if (fixture_destroy(fixture, "t"))
@@ -122,14 +147,14 @@ static void record(struct fixture *fixture, unsigned int nr)
 	fixture_stop(fixture);
 }
 
-static void check_lives(unsigned int nr)
+static void check_lives(unsigned int nr, bool hold)
 {
 	struct fixture fixture;
 
 	if (!fixture_open(&fixture))
 		return;
 	setenv("TRACEBUF_HOME", "kernel", 1);
-	record(&fixture, nr);
+	record(&fixture, nr, hold);
 	fixture_close(&fixture);
 }
 
@@ -147,11 +172,11 @@ static void test_root(void)
 	if (device_is_missing())
 		return;
 	pages = control_status(&control, TRACEBUF_A_NR_PAGES);
-	check_lives((unsigned int) tb_scaled(1000));
+	check_lives((unsigned int) tb_scaled(1000), false);
 	check_nothing_left(pages);
 }
 
-static void test_user(void)
+static void run_as_user(unsigned int nr, bool hold)
 {
 	uint64_t pages;
 
@@ -160,9 +185,19 @@ static void test_user(void)
 	device_open_to_all();
 	pages = control_status(&control, TRACEBUF_A_NR_PAGES);
 	if (be_user())
-		check_lives((unsigned int) tb_scaled(200));
+		check_lives(nr, hold);
 	be_root();
 	check_nothing_left(pages);
+}
+
+static void test_user(void)
+{
+	run_as_user((unsigned int) tb_scaled(200), false);
+}
+
+static void test_held(void)
+{
+	run_as_user(400, true);
 }
 
 int main(void)
@@ -170,6 +205,7 @@ int main(void)
 	static const CU_TestInfo tests[] = {
 		{ "root, debugfs", test_root },
 		{ "user, device", test_user },
+		{ "user, device, a daemon that does not keep up", test_held },
 		CU_TEST_INFO_NULL,
 	};
 
