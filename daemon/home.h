@@ -34,7 +34,7 @@ struct tb_home {
 
 	/* A new trace, by name and uuid: gives it a slot and a generation. -EAGAIN: not yet, a slot is in quarantine. */
 	int (*create)(struct tb_recording *recording, struct tb_message *message);
-	/* An earlier daemon's. -ENOENT: it is gone. */
+	/* An earlier daemon's. -ESTALE: it is gone. */
 	int (*adopt)(struct tb_recording *recording);
 	/* Shows processes what is recorded. slot NULL: nothing any more. */
 	int (*set_slot)(struct tb_daemon *daemon, unsigned int number, const struct tracebuf_slot *slot,

@@ -212,13 +212,13 @@ static int adopt(struct tb_recording *recording)
 	int ret;
 
 	if (daemon->control.page.slot[recording->number].generation != recording->slot.generation)
-		return -ENOENT;
+		return -ESTALE;
 	tb_netlink_begin(&daemon->kernel->netlink, TRACEBUF_CMD_TRACE_GET, true);
 	ret = tb_netlink_call(&daemon->kernel->netlink, adopt_listed, recording);
 	if (ret && ret != -EINTR)
 		return ret;
 	if (!recording->directory[0])
-		return -ENOENT;
+		return -ESTALE;
 	return command(daemon, TRACEBUF_CMD_TRACE_ADOPT, recording->slot.generation);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a killed daemon leaves to the next one beside the rings: text, key=value, a line each.
- *   .trace      name, uuid, output, snapshot, active, slot, clock, boot, channels and rules; replaced by rename
+ *   .trace      name, uuid, home, output, snapshot, active, slot, clock, boot, channels and rules; replaced by rename
  *   .accounts   a line for each ring that is done, appended before its file is removed
  *
  * Invariant: .trace is written before the control page shows what it says, so that the next daemon, which writes the
@@ -56,6 +56,7 @@ int tb_state_save(const struct tb_recording *recording, const struct tracebuf_sl
 	fprintf(out, "name=%s\nuuid=", slot->name);
 	for (int i = 0; i < 16; i++)
 		fprintf(out, "%02x", slot->uuid[i]);
+	fprintf(out, "\nhome=%s", recording->daemon->home->name);
 	fprintf(out, "\noutput=%s\nsnapshot=%d\nactive=%u\nslot=%u\nboot=%s\n", recording->output, recording->snapshot,
 		slot->active, recording->number, recording->daemon->clock.boot_id);
 	fprintf(out, "clock=%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", start->ticks, start->monotonic_ns, start->realtime_ns);
@@ -126,6 +127,8 @@ static int parse_line(struct tb_recording *recording, const char *key, const cha
 		right = sscanf(value, "%u", &recording->number) == 1 && recording->number < TRACEBUF_NR_SLOTS;
 	} else if (!strcmp(key, "boot") && strcmp(value, recording->daemon->clock.boot_id)) {
 		return -ESTALE;
+	} else if (!strcmp(key, "home") && strcmp(value, recording->daemon->home->name)) {
+		return -EXDEV;
 	} else if (!strcmp(key, "clock")) {
 		right = sscanf(value, "%" SCNu64 " %" SCNu64 " %" SCNu64, &start->ticks, &start->monotonic_ns,
 			       &start->realtime_ns) == 3;

@@ -7,7 +7,8 @@
 /* Writes rings/<generation>/.trace: all that a daemon must know to go on with this trace. 0 or -errno. */
 int tb_state_save(const struct tb_recording *recording, const struct tracebuf_slot *slot,
 		  const struct tb_rules *rules);
-/* Reads it into recording, whose rings_fd is open. 0, -ENOENT, -EBADMSG, -ESTALE (of an earlier boot). */
+/* Reads it into recording, whose rings_fd is open. 0, -ENOENT, -EBADMSG, -ESTALE (of an earlier boot),
+   -EXDEV (its rings are in another home). */
 int tb_state_load(struct tb_recording *recording);
 
 /* A ring is done: its counts, for the daemon that may come after this one. Written before its file goes. */

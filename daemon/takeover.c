@@ -5,7 +5,8 @@
  * Invariant: rings/<generation>/.trace says which traces there are; the control page is written by it, never the
  * other way round, except that a trace which the control page shows as stopped stays so (state.c). What was written
  * is found in the stream files and in the rings' consumed words (tape.c), so nothing is written twice and nothing is
- * left out. A directory without .trace belongs to a trace that was destroyed.
+ * left out. A directory without .trace belongs to a trace that was destroyed. One whose rings are in another home than
+ * ours is left alone.
  */
 #define _GNU_SOURCE
 #include "takeover.h"
@@ -106,6 +107,12 @@ static void directory_found(void *data, const char *name)
 	ret = resume(recording);
 	if (!ret)
 		return;
+	if (ret == -EXDEV) {
+		tb_say("trace %s is not in the %s home: it waits for a daemon with the other --home", recording->slot.name,
+		       daemon->home->name);
+		tb_recording_free(recording);
+		return;
+	}
 	if (ret != -ENOENT)
 		tb_say("trace %s (rings/%s) cannot be taken over: %s", recording->slot.name, name, strerror(-ret));
 	tb_recording_free(recording);

@@ -31,7 +31,7 @@ as() {
 
 start_daemon() {
 	as "$1" "$TB_BUILD/tracebufd" 2>>/tmp/complaints &
-	for _ in $(seq 50); do
+	for _ in $(seq 150); do
 		as "$1" "$tracebuf" version >/dev/null 2>&1 && break
 		sleep 0.2
 	done
@@ -92,11 +92,39 @@ record() {
 	rm -rf "$output" "/dev/shm/$user"
 }
 
+# The daemon is killed, and one with another home comes in between: it must not touch what it cannot reach.
+change_home() {
+	user=root output=/dev/shm/output rundir=/run/tracebuf
+	mkdir -p "$output"
+	: >/tmp/complaints
+	start_daemon root
+	as root "$tracebuf" create t -o "$output/t" >/dev/null
+	as root "$tracebuf" enable-event '*'
+	as root "$tracebuf" start
+	run_many
+	kill -KILL "$daemon"
+	as root "$TB_BUILD/tracebufd" --home tmpfs 2>>/tmp/complaints &
+	for _ in $(seq 150); do
+		as root "$tracebuf" version >/dev/null 2>&1 && break
+		sleep 0.2
+	done
+	check 'another home: left alone' "$(as root "$tracebuf" status)" "home: tmpfs ($rundir)"
+	check 'another home: said' "$(grep -c 'trace t is not in the tmpfs home' /tmp/complaints)" 1
+	kill "$(cat "$rundir/lock")"
+	run_many
+	start_daemon root
+	check 'another home: nothing lost' "$(recorded)" $((nr * 18))
+	kill "$daemon"
+	wait
+	rm -rf "$output"
+}
+
 [ -c /dev/tracebuf ] || { echo 'no /dev/tracebuf'; exit 77; }
 old_events=$(cat /proc/sys/fs/inotify/max_queued_events) old_rmem=$(cat /proc/sys/net/core/rmem_max)
 echo 16 >/proc/sys/fs/inotify/max_queued_events
 echo 2304 >/proc/sys/net/core/rmem_max
 record root debugfs
+change_home
 record user device
 umount /sys/kernel/debug
 record root device

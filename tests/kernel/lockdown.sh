@@ -22,7 +22,7 @@ check() {
 mount -t securityfs securityfs /sys/kernel/security
 [ -w /sys/kernel/security/lockdown ] || { echo 'this kernel cannot be locked down'; exit 77; }
 "$TB_BUILD/tracebufd" 2>/tmp/complaints &
-for _ in $(seq 50); do
+for _ in $(seq 150); do
 	"$tracebuf" version >/dev/null 2>&1 && break
 	sleep 0.2
 done
