@@ -98,6 +98,7 @@ static void exec_daemon(struct fixture *fixture, int ready_fd)
 	unsetenv("LD_PRELOAD");
 	if (getenv("TB_DAEMON_PRELOAD"))
 		setenv("LD_PRELOAD", getenv("TB_DAEMON_PRELOAD"), 1);
+	die_with_test();
 	execl(build_path("tracebufd"), "tracebufd", "--rundir", fixture->rundir, "--ready-fd", number,
 	      clock ? "--clock" : NULL, clock, (char *) NULL);
 	_exit(127);

@@ -55,6 +55,9 @@ bool fixture_destroy(struct fixture *fixture, const char *name);
 /* Path of a program of the build; several buffers, in turn. */
 const char *build_path(const char *name);
 
+/* In a child, before exec: nothing that a test has started writes on when the test was killed. */
+void die_with_test(void);
+
 /* Starts and awaits programs, argv ended by NULL. environment: "NAME=value" strings ended by NULL, or NULL. */
 pid_t spawn(char *const *argv, const char *const *environment);
 bool run(struct outcome *ret_outcome, char *const *argv, const char *const *environment);

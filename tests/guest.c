@@ -17,6 +17,7 @@ bool guest_start(struct guest *guest, const char *program, const char *nr)
 		return false;
 	guest->pid = fork();
 	if (!guest->pid) {
+		die_with_test();
 		dup2(in[0], STDIN_FILENO);
 		dup2(out[1], STDOUT_FILENO);
 		execl(program, program, nr, (char *) NULL);

@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,12 +52,18 @@ char *read_file(const char *path)
 	return text;
 }
 
+void die_with_test(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static pid_t spawn_with(char *const *argv, const char *const *environment, int out, int err)
 {
 	pid_t pid = fork();
 
 	if (pid)
 		return pid;
+	die_with_test();
 	for (; environment && *environment; environment++)
 		putenv((char *) *environment);
 	if (out >= 0)
