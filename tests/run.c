@@ -154,7 +154,7 @@ static bool only_discards(char *err, uint64_t *ret_discarded)
 
 static uint64_t count_messages(const char *out)
 {
-	const char *at = strstr(out, " Event messages");
+	const char *at = strstr(out, " Event message");
 
 	while (at && at > out && at[-1] >= '0' && at[-1] <= '9')
 		at--;
