@@ -8,8 +8,8 @@
 #include <sys/types.h>
 
 /*
- * Assertions that hold in a case and in the children it forks: a child says what is wrong and goes on, and its status is
- * 1 in the end, which its case asserts. An address space is traced only once, so that most cases run in a child.
+ * Assertions that hold in a case and in the children it forks: a child says what is wrong and goes on, and its status
+ * is 1 in the end, which its case asserts. An address space is traced only once, so that most cases run in a child.
  */
 #define CHECK(condition) check_is((condition) ? 1 : 0, 1, #condition, __FILE__, __LINE__)
 /* Equal as signed numbers: results, -errno. Returns whether they are. */

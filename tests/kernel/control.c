@@ -20,6 +20,7 @@
 
 #define ANSWER_TIMEOUT_MS 30000
 #define FAMILY_VERSION TRACEBUF_GENL_VERSION
+#define TEXT_SIZE sizeof(((struct control_facts *) 0)->text[0])
 
 const struct tracebuf_channel control_channel = {
 	.name = "channel0", .mode = TRACEBUF_MODE_DISCARD, .subbuf_size = 65536, .nr_subbufs = 4,
@@ -107,7 +108,7 @@ static void take_attribute(struct control_facts *facts, unsigned int type, const
 		return;
 	facts->has |= 1ull << type;
 	if (is_text(type))
-		memcpy(facts->text[type], data, size < sizeof(facts->text[type]) - 1 ? size : sizeof(facts->text[type]) - 1);
+		memcpy(facts->text[type], data, size < TEXT_SIZE - 1 ? size : TEXT_SIZE - 1);
 	else if (size == 4 || size == 8)
 		memcpy(&facts->number[type], data, size);
 }
@@ -254,7 +255,8 @@ int control_send(struct control *control, struct control_request *request, struc
 	return transact(control, request, 0, keep_facts, ret_facts, &nr);
 }
 
-int control_dump(struct control *control, unsigned int cmd, struct control_request *request, control_each each, void *arg)
+int control_dump(struct control *control, unsigned int cmd, struct control_request *request, control_each each,
+		 void *arg)
 {
 	static struct control_request plain;
 	int nr, result;

@@ -48,7 +48,8 @@ int control_send(struct control *control, struct control_request *request, struc
 int control_simple(struct control *control, unsigned int cmd, uint64_t generation);
 /* A dump; each is called for every message. request may be NULL: without attributes. Number of messages or -errno. */
 typedef void (*control_each)(const struct control_facts *facts, void *arg);
-int control_dump(struct control *control, unsigned int cmd, struct control_request *request, control_each each, void *arg);
+int control_dump(struct control *control, unsigned int cmd, struct control_request *request, control_each each,
+		 void *arg);
 
 /* A trace with one channel of discard mode and the rule "*", all but started if not active. */
 struct control_trace {

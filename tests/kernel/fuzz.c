@@ -55,12 +55,15 @@ uint64_t fuzz_below(uint64_t *state, uint64_t bound)
 uint64_t fuzz_evil(uint64_t *state)
 {
 	static const uint64_t numbers[] = {
-		0, 1, 2, 7, 63, 64, 65, 255, 4095, 4096, 4097, 65535, 65536, 65537, 131072, 1u << 30, 0x7fffffff, 0x80000000,
-		0xfffffff8, 0xffffffff, 1ull << 32, 1ull << 40, 1ull << 62, 0x7fffffffffffffff, 0x8000000000000000,
+		0, 1, 2, 7, 63, 64, 65, 255, 4095, 4096, 4097, 65535, 65536, 65537, 131072, 1u << 30, 0x7fffffff,
+		0x80000000, 0xfffffff8, 0xffffffff, 1ull << 32, 1ull << 40, 1ull << 62, 0x7fffffffffffffff,
+		0x8000000000000000,
 		0xfffffffffffff000, 0xffffffffffffffff,
 	};
 
-	return fuzz_below(state, 4) ? numbers[fuzz_below(state, sizeof(numbers) / sizeof(numbers[0]))] : tb_random_next(state);
+	if (fuzz_below(state, 4) == 0)
+		return tb_random_next(state);
+	return numbers[fuzz_below(state, sizeof(numbers) / sizeof(numbers[0]))];
 }
 
 void fuzz_mutate(uint64_t *state, void *bytes, size_t size)
@@ -318,10 +321,12 @@ static void call(uint64_t *state, struct fd *fd)
 static void map_it(uint64_t *state, int fd)
 {
 	static const uint64_t offsets[] = {
-		0, TRACEBUF_RING_PRODUCER_OFFSET, TRACEBUF_RING_DATA_OFFSET, TRACEBUF_ENABLE_OFFSET, TRACEBUF_STATEDUMP_OFFSET
+		0, TRACEBUF_RING_PRODUCER_OFFSET, TRACEBUF_RING_DATA_OFFSET, TRACEBUF_ENABLE_OFFSET,
+		TRACEBUF_STATEDUMP_OFFSET
 	};
 	struct map map = { .size = page_size() << fuzz_below(state, 10) };
-	uint64_t offset = fuzz_below(state, 4) ? offsets[fuzz_below(state, 5)] : fuzz_evil(state) & ~(uint64_t) (page_size() - 1);
+	uint64_t evil = fuzz_evil(state) / page_size() * page_size();
+	uint64_t offset = fuzz_below(state, 4) ? offsets[fuzz_below(state, 5)] : evil;
 	int flags = fuzz_below(state, 10) ? MAP_SHARED : MAP_PRIVATE;
 
 	if (device_map_as(fd, offset, map.size, (int) fuzz_below(state, 8), flags, &map.address))
@@ -468,7 +473,8 @@ static void begin_rightly(uint64_t *state)
 	put_fd(state, fd);
 	fd.fd = device_ring(fuzz_traces[trace].generation, TRACEBUF_RING_SET(fuzz_traces[trace].slot, 0), 0, &ring);
 	fd.kind = RING;
-	if (fd.fd >= 0 && !device_map(fd.fd, TRACEBUF_RING_PRODUCER_OFFSET, map.size, PROT_READ | PROT_WRITE, &map.address))
+	if (fd.fd >= 0 &&
+	    !device_map(fd.fd, TRACEBUF_RING_PRODUCER_OFFSET, map.size, PROT_READ | PROT_WRITE, &map.address))
 		put_map(state, map);
 	put_fd(state, fd);
 }

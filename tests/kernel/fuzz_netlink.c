@@ -45,7 +45,8 @@ static void put_rules(uint64_t *state, struct control_request *request)
 	static const char *const patterns[] = { "*", "fuzz:*", "*_1?", "\\*", "", "**************************a" };
 
 	for (uint64_t nr = fuzz_below(state, 6); nr; nr--)
-		control_put_rule(request, (unsigned int) fuzz_below(state, 3), fuzz_below(state, 2), patterns[fuzz_below(state, 6)]);
+		control_put_rule(request, (unsigned int) fuzz_below(state, 3), fuzz_below(state, 2),
+				 patterns[fuzz_below(state, 6)]);
 }
 
 static void fill_request(uint64_t *state, struct control_request *request)
@@ -77,7 +78,8 @@ static void send_request(uint64_t *state, struct control *control, struct contro
 	message->nlmsg_type = control->family;
 	message->nlmsg_len = request->size;
 	message->nlmsg_seq = ++control->sequence;
-	message->nlmsg_flags = NLM_F_REQUEST | (fuzz_below(state, 2) ? NLM_F_ACK : 0) | (fuzz_below(state, 3) ? 0 : NLM_F_DUMP);
+	message->nlmsg_flags = NLM_F_REQUEST | (fuzz_below(state, 2) ? NLM_F_ACK : 0) |
+			       (fuzz_below(state, 3) ? 0 : NLM_F_DUMP);
 	if (fuzz_below(state, 50) == 0)
 		message->nlmsg_flags = (uint16_t) fuzz_evil(state);
 	send(control->fd, request->bytes, request->size, MSG_DONTWAIT);

@@ -2,8 +2,8 @@
 /*
  * Fuzzers against the device and the netlink family, as root and as nobody, all at once; and a process that scribbles
  * over all that it may write while a reader reads it. What they must not find, the kernel's log says; here it is
- * checked that the module is as it was afterwards, and that what it tells a reader keeps within bounds. $TB_SECONDS: how
- * long, in all (10).
+ * checked that the module is as it was afterwards, and that what it tells a reader keeps within bounds. $TB_SECONDS:
+ * how long, in all (10).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -87,7 +87,8 @@ static void check_counts(const struct fuzz_counts *counts)
 	char text[256] = "";
 
 	for (unsigned int i = 1; i < 12; i++)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), " %llu", (unsigned long long) counts->call[i]);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), " %llu",
+			 (unsigned long long) counts->call[i]);
 	tb_note("calls that succeeded, by number:%s; mappings: %llu; messages: %llu", text,
 		(unsigned long long) counts->map, (unsigned long long) counts->message);
 	for (unsigned int i = 0; i < sizeof(must) / sizeof(must[0]); i++)
@@ -136,7 +137,8 @@ static void scribble(struct child *self, void *arg)
 	struct writer writer;
 
 	if (!CHECK_IS(writer_open(&writer, DOMAIN), 0) || !CHECK_IS(writer_event(&writer, "fuzz:hostile", NULL), 0) ||
-	    !CHECK_IS(writer_ring(&writer, hostile->trace->generation, TRACEBUF_RING_SET(hostile->trace->slot, 0), 0, &ring), 0))
+	    !CHECK_IS(writer_ring(&writer, hostile->trace->generation, TRACEBUF_RING_SET(hostile->trace->slot, 0), 0,
+				  &ring), 0))
 		return;
 	child_tell(self, writer.id.incarnation);
 	while (now_ms() < hostile->end_ms) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tree in debugfs as a reader watches it: when files appear, when their bell rings, when they go; by whatever death a
- * process ends.
+ * The tree in debugfs as a reader watches it: when files appear, when their bell rings, when they go; by whatever death
+ * a process ends.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -38,7 +38,8 @@ static bool set_scene(struct scene *scene)
 {
 	if (!CHECK_IS(writer_open(&scene->writer, DOMAIN), 0) ||
 	    !CHECK_IS(writer_event(&scene->writer, "test:ioctl", NULL), 0) ||
-	    !CHECK_IS(writer_ring(&scene->writer, trace.generation, TRACEBUF_RING_SET(trace.slot, 0), 0, &scene->ring), 0))
+	    !CHECK_IS(writer_ring(&scene->writer, trace.generation, TRACEBUF_RING_SET(trace.slot, 0), 0,
+				  &scene->ring), 0))
 		return false;
 	scene->reader = device_open_ring(trace.generation, scene->ring.name);
 	scene->process_reader = device_open_process(scene->writer.name);

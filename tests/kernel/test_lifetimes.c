@@ -64,7 +64,7 @@ static void hold_daemon(const struct fixture *fixture, const pid_t pid[ALIVE])
 		kill(fixture->daemon, SIGCONT);
 		sleep_ms(20);
 		info.si_pid = 0;
-		while (i < ALIVE && waitid(P_PID, (id_t) pid[i], &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+		while (i < ALIVE && !waitid(P_PID, (id_t) pid[i], &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid) {
 			info.si_pid = 0;
 			i++;
 		}
@@ -192,7 +192,7 @@ static void run_as_user(unsigned int nr, bool hold)
 
 static void test_user(void)
 {
-	run_as_user((unsigned int) tb_scaled(200), false);
+	run_as_user((unsigned int) tb_scaled(100), false);
 }
 
 static void test_held(void)

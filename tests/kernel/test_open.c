@@ -322,7 +322,8 @@ static bool has_32(void)
 
 static void check_32(struct child *self, void *arg)
 {
-	unsigned char *low = mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	unsigned char *low = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	struct tracebuf_ioc_register *process = (void *) low;
 	struct tracebuf_ioc_describe *describe = (void *) (low + 128);
 	struct tracebuf_ioc_ring *ring = (void *) (low + 256);

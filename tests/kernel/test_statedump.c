@@ -45,7 +45,8 @@ static bool read_dump(int fd, struct dump *dump)
 	free(dump->records);
 	dump->records = NULL;
 	for (int i = 0; i < 1000; i++, sleep_ms(5)) {
-		if (!CHECK_IS(pread(fd, &dump->head, sizeof(dump->head), TRACEBUF_STATEDUMP_OFFSET), sizeof(dump->head)))
+		if (!CHECK_IS(pread(fd, &dump->head, sizeof(dump->head), TRACEBUF_STATEDUMP_OFFSET),
+			      sizeof(dump->head)))
 			return false;
 		if (dump->head.sequence % 2 || !dump->head.sequence || dump->head.size > TRACEBUF_STATEDUMP_SIZE)
 			continue;
@@ -69,8 +70,8 @@ static const struct tracebuf_state *next_record(const struct dump *dump, const s
 	if (at == dump->head.size)
 		return NULL;
 	record = (const void *) (dump->records + at);
-	if (!CHECK(dump->head.size - at >= sizeof(*record) && record->size >= sizeof(*record) && record->size % 8 == 0 &&
-		   record->size <= dump->head.size - at))
+	if (!CHECK(dump->head.size - at >= sizeof(*record) && record->size >= sizeof(*record) &&
+		   record->size % 8 == 0 && record->size <= dump->head.size - at))
 		return NULL;
 	if (!CHECK(memchr(record->path, 0, record->size - offsetof(struct tracebuf_state, path)) != NULL))
 		return NULL;
@@ -155,7 +156,8 @@ static void check_map(const struct dump *dump, const char *line)
 	char rights[8], path[512] = "";
 	uint32_t flags;
 
-	if (sscanf(line, "%llx-%llx %7s %llx %*s %*s %511[^\n]", &start, &end, rights, &offset, path) < 5 || path[0] != '/')
+	if (sscanf(line, "%llx-%llx %7s %llx %*s %*s %511[^\n]", &start, &end, rights, &offset, path) < 5 ||
+	    path[0] != '/')
 		return;
 	record = find_map(dump, start);
 	if (!CHECK(record != NULL)) {

@@ -155,8 +155,8 @@ struct seen {
 
 static void see_ring(const struct control_facts *facts, void *arg)
 {
-	const uint64_t all = 1ull << TRACEBUF_A_GENERATION | 1ull << TRACEBUF_A_FILE_NAME | 1ull << TRACEBUF_A_NR_PAGES |
-			     1ull << TRACEBUF_A_IS_GONE | 1ull << TRACEBUF_A_IS_SHOWN;
+	const uint64_t all = 1ull << TRACEBUF_A_GENERATION | 1ull << TRACEBUF_A_FILE_NAME |
+			     1ull << TRACEBUF_A_NR_PAGES | 1ull << TRACEBUF_A_IS_GONE | 1ull << TRACEBUF_A_IS_SHOWN;
 	const char *text = strrchr(facts->text[TRACEBUF_A_FILE_NAME], '-');
 	unsigned int instance = text ? (unsigned int) atoi(text + 1) : NR_MANY;
 	struct seen *seen = arg;
@@ -269,7 +269,8 @@ static void test_dumps(void)
 	struct control_facts facts = { 0 };
 	const uint64_t all = 1ull << TRACEBUF_A_CLOCK | 1ull << TRACEBUF_A_NR_PAGES | 1ull << TRACEBUF_A_MAX_PAGES |
 			     1ull << TRACEBUF_A_MAX_USER_PAGES | 1ull << TRACEBUF_A_NR_PROCESSES |
-			     1ull << TRACEBUF_A_MAX_PROCESSES | 1ull << TRACEBUF_A_NR_RINGS | 1ull << TRACEBUF_A_DISCARDED;
+			     1ull << TRACEBUF_A_MAX_PROCESSES | 1ull << TRACEBUF_A_NR_RINGS |
+			     1ull << TRACEBUF_A_DISCARDED;
 
 	if (device_is_missing() || !CHECK_IS(control_make(&control, "dumps", DOMAIN, &control_channel, &trace), 0))
 		return;

@@ -39,7 +39,8 @@ size_t writer_describe(void *out, const char *name, const char *field)
 
 	description.name_size = (uint16_t) (strlen(name) + 1);
 	of_field.name_size = (uint8_t) (strlen(field) + 1);
-	description.size = (uint32_t) (sizeof(description) + sizeof(of_field) + description.name_size + of_field.name_size);
+	description.size = (uint32_t) (sizeof(description) + sizeof(of_field)) + description.name_size +
+			   of_field.name_size;
 	description.size = (description.size + 7) & ~7u;
 	memset(at, 0, description.size);
 	memcpy(at, &description, sizeof(description));
@@ -54,7 +55,8 @@ size_t writer_describe(void *out, const char *name, const char *field)
 int writer_send(struct writer *writer, void *descriptions, size_t size, uint32_t nr)
 {
 	struct tracebuf_ioc_describe arg = {
-		.size = sizeof(arg), .nr = nr, .descriptions = (uintptr_t) descriptions, .descriptions_size = (uint32_t) size,
+		.size = sizeof(arg), .nr = nr, .descriptions = (uintptr_t) descriptions,
+		.descriptions_size = (uint32_t) size,
 	};
 	int result = device_call(writer->fd, TRACEBUF_IOC_DESCRIBE, &arg);
 
