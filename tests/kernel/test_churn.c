@@ -19,6 +19,7 @@
 #include "tests/worker.h"
 
 #define NR_WORKERS 50
+#define MAX_EXTRA_MS 100000
 
 static struct control control;
 
@@ -166,7 +167,8 @@ static void run_churn(struct churn *churn)
 
 	for (unsigned int i = 0; i < TRACEBUF_NR_SLOTS; i++)
 		make_trace(churn, &churn->trace[i]);
-	while (now_ms() < end)
+	/* On a slow machine it takes longer until there is a ring at all. */
+	while (now_ms() < end || (!churn->max_rings && now_ms() < end + MAX_EXTRA_MS))
 		act(churn);
 	__atomic_store_n(&churn->shared->stop, 1, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < NR_WORKERS; i++)
