@@ -527,7 +527,8 @@ TRACEBUF__SIZE(tracebuf_ioc_register, 48);
 
 /*
  * Own process: adds descriptions that it does not have yet, whose id and crc are 0, and returns them with both. -EINVAL:
- * not descriptions. -ENOSPC: too many. All or none are added.
+ * not descriptions. -ENOSPC: too many. All or none are added; -EFAULT: they may have been added, but could not be
+ * returned.
  */
 #define TRACEBUF_IOC_DESCRIBE _IO(TRACEBUF_IOC_MAGIC, 3)
 struct tracebuf_ioc_describe {
@@ -613,7 +614,7 @@ TRACEBUF__SIZE(tracebuf_ioc_open, 112);
  * The oldest sub-buffer that is finished and not consumed (discard, block); -EAGAIN: none is; flags are set even so.
  */
 #define TRACEBUF_IOC_GET _IO(TRACEBUF_IOC_MAGIC, 9)
-#define TRACEBUF_RING_IS_COMPLETE 1	/* no process maps it for writing any more */
+#define TRACEBUF_RING_IS_COMPLETE 1	/* the process that made it maps it no more */
 struct tracebuf_ioc_get {
 	__u32 size;
 	__u32 flags;			/* (out) TRACEBUF_RING_IS_COMPLETE or 0 */
