@@ -430,8 +430,8 @@ TRACEBUF__LAYOUT(tracebuf_packet, content_sum, 60);
 TRACEBUF__LAYOUT(tracebuf_packet, timestamp_begin, 64);
 TRACEBUF__LAYOUT(tracebuf_packet, cpu_id, 112);
 
-/* Sub-buffers larger than this have no content_sum: it would take a good part of a time slice. */
-#define TRACEBUF_MAX_SUM_SIZE (16u << 20)
+/* Sub-buffers larger than this have no content_sum: they are not in the cache any more when they are left. */
+#define TRACEBUF_MAX_SUM_SIZE (64u << 10)
 
 #define TRACEBUF_CTF_MAGIC 0xC1FC1FC1u
 
