@@ -61,6 +61,7 @@ enum tracebuf_kind {
 	TRACEBUF_KIND_CONTROL = 1,
 	TRACEBUF_KIND_PROCESS = 2,
 	TRACEBUF_KIND_RING = 3,
+	TRACEBUF_KIND_REGION = 4,
 };
 
 /* W: whoever makes the file, once, before it is published by rename. R: all. */
@@ -492,6 +493,60 @@ struct tracebuf_state {
 TRACEBUF__SIZE(tracebuf_state, 64);
 
 /* ------------------------------------------------------------------------------------------------------------------
+ * Region: memory that keeps what it holds over a warm reboot, given to the kernel module at load. It is two halves of
+ * equal size. The kernel that runs records into one of them, which it has cleared at load; the other keeps what an
+ * earlier boot left, and nobody writes to it. What a half holds are the rings of the one persistent trace and, for each
+ * process that has one of them, a copy of its process file (header, descriptions, statedump) that no process maps: pages
+ * and the nodes of their page lists in any order, all within the half, found by their superblocks as in any other memory.
+ * Its first page holds nothing but the following; no process maps that either.
+ */
+struct tracebuf_region_start {
+	__u64 realtime_ns;		/* UNIX time; 0: no trace has been started */
+	__u64 clock_frequency;		/* as in the rings' headers */
+	__u64 clock_ticks;
+	__u64 clock_realtime_ns;
+	__u64 generation;
+	__u8 uuid[16];
+	__u8 boot_id[16];
+	char trace_name[TRACEBUF_NAME_SIZE];
+	__u32 clock;			/* enum tracebuf_clock */
+	__u32 crc;			/* CRC32C over this struct with this word 0 */
+};
+TRACEBUF__SIZE(tracebuf_region_start, 144);
+
+enum tracebuf_stop {
+	TRACEBUF_STOP_TRACE = 1,	/* the trace was stopped */
+	TRACEBUF_STOP_REBOOT = 2,	/* shutdown, reboot, kexec */
+	TRACEBUF_STOP_PANIC = 3,
+};
+struct tracebuf_region_stop {
+	__u64 realtime_ns;		/* UNIX time; 0: nothing has been said: the machine was reset, or the trace runs */
+	__u32 reason;			/* enum tracebuf_stop */
+	__u32 crc;			/* CRC32C over this struct with this word 0 */
+};
+TRACEBUF__SIZE(tracebuf_region_stop, 16);
+
+struct tracebuf_region {
+	/* W: the kernel, once at load, when the half has been cleared (header_crc covers it). R: all. */
+	struct tracebuf_superblock sb;	/* total_size: bytes of the half; page_list 0 */
+	__u64 number;			/* 1, 2 ...: of two halves the larger one's is the newer */
+	__u64 realtime_ns;		/* UNIX time of the load */
+	char release[64];		/* of the kernel, NUL-terminated */
+	__u32 nr_cpus;			/* possible ones */
+	__u32 reserved;
+	__u64 reserved2[6];
+	/* W: the kernel, each time the persistent trace starts, ends. R: recovery, if crc is right. */
+	struct tracebuf_region_start start;
+	struct tracebuf_region_stop stop;
+};
+TRACEBUF__LAYOUT(tracebuf_region, number, 64);
+TRACEBUF__LAYOUT(tracebuf_region, nr_cpus, 144);
+TRACEBUF__LAYOUT(tracebuf_region, start, 200);
+TRACEBUF__LAYOUT(tracebuf_region, stop, 344);
+#define TRACEBUF_REGION_HEADER_SIZE 200
+#define TRACEBUF_MIN_REGION_SIZE (1ull << 20)	/* of both halves */
+
+/* ------------------------------------------------------------------------------------------------------------------
  * Device: /dev/tracebuf, made by the kernel module. Every argument is a struct that begins with its size: longer than
  * the kernel knows and not zero behind is -E2BIG, shorter is filled up with zeroes. Reserved words that are not zero
  * are -EINVAL, unknown numbers -ENOTTY. Words marked (out) are written on success only.
@@ -651,8 +706,10 @@ TRACEBUF__SIZE(tracebuf_ioc_put, 16);
 
 enum tracebuf_cmd {
 	TRACEBUF_CMD_UNSPEC,
-	/* NAME, UUID, CLOCK, FREQUENCY, RSEQ_WORKS; DOMAIN if not "", BOOT_ID if known -> GENERATION, SLOT, DIRECTORY.
-	   -EUSERS: all slots are taken; -EAGAIN: the free ones are in quarantine; -EBUSY: others use another clock. */
+	/* NAME, UUID, CLOCK, FREQUENCY, RSEQ_WORKS; DOMAIN if not "", BOOT_ID if known, PERSISTENT if it is to be placed in
+	   the region (CAP_SYS_ADMIN in the initial user namespace) -> GENERATION, SLOT, DIRECTORY. -EUSERS: all slots are
+	   taken; -EAGAIN: the free ones are in quarantine; -EBUSY: others use another clock; -ENXIO: there is no region;
+	   -EADDRINUSE: another trace is placed there. */
 	TRACEBUF_CMD_TRACE_CREATE,
 	TRACEBUF_CMD_TRACE_ADOPT,	/* GENERATION: the caller is its daemon from now on */
 	TRACEBUF_CMD_CHANNEL_SET,	/* GENERATION, CHANNEL, CHANNEL_CONFIG; the next number, or (not active) an old one */
@@ -665,10 +722,12 @@ enum tracebuf_cmd {
 	TRACEBUF_CMD_TRACE_SHOW,	/* GENERATION: all its rings have their files when this returns */
 	TRACEBUF_CMD_STATEDUMP,		/* GENERATION: of all its processes, done when this returns */
 	/* Dumps: one message for each that the caller may see. */
-	TRACEBUF_CMD_TRACE_GET,		/* GENERATION, SLOT, NAME, UUID, DIRECTORY, DOMAIN, ACTIVE, UID, NR_RINGS, NR_PAGES */
+	/* GENERATION, SLOT, NAME, UUID, DIRECTORY, DOMAIN, ACTIVE, UID, NR_RINGS, NR_PAGES; PERSISTENT if it is */
+	TRACEBUF_CMD_TRACE_GET,
 	TRACEBUF_CMD_PROCESS_GET,	/* FILE_NAME, UID, DOMAIN, NR_RINGS, NR_PAGES, IS_GONE */
 	TRACEBUF_CMD_RING_GET,		/* GENERATION if only one trace's -> GENERATION, FILE_NAME, NR_PAGES, IS_GONE, IS_SHOWN */
-	/* -> HOME facts: CLOCK, NR_PAGES, MAX_PAGES, MAX_USER_PAGES, NR_PROCESSES, MAX_PROCESSES, NR_RINGS, DISCARDED */
+	/* -> HOME facts: CLOCK, NR_PAGES, MAX_PAGES, MAX_USER_PAGES, NR_PROCESSES, MAX_PROCESSES, NR_RINGS, DISCARDED; if
+	   there is a region NR_REGION_PAGES, MAX_REGION_PAGES */
 	TRACEBUF_CMD_STATUS_GET,
 	/* Notifications. */
 	TRACEBUF_CMD_PROCESS_NEW,	/* FILE_NAME */
@@ -710,6 +769,9 @@ enum tracebuf_attribute {
 	TRACEBUF_A_MAX_PROCESSES,
 	TRACEBUF_A_DISCARDED,		/* events lost to limits: rings and pages that were refused */
 	TRACEBUF_A_BOOT_ID,		/* 16 bytes: the kernel's, for the headers of rings */
+	TRACEBUF_A_PERSISTENT,		/* u32, 1 */
+	TRACEBUF_A_NR_REGION_PAGES,	/* u64: in use, of this boot's half */
+	TRACEBUF_A_MAX_REGION_PAGES,	/* u64: of this boot's half */
 	TRACEBUF_A_END,
 };
 
