@@ -211,12 +211,11 @@ int tb_image_open(const char *path, struct tb_image **ret_image, char *message, 
 	image->fd = -1;
 	ret = open_file(image, path, message, size);
 	if (!ret) {
-		ret = tb_dump_open(image->fd, &image->dump, &image->format);
+		ret = tb_dump_open(image->fd, image->file_size, &image->dump, &image->format);
 		if (ret == -ENOEXEC)
 			ret = read_segments(image, path, message, size);
 		else if (ret)
-			fail(message, size, ret, path, ret == -ENOSYS ? "a kdump-compressed dump, which this build cannot "
-			     "read" : "a kdump-compressed dump that cannot be read");
+			fail(message, size, ret, path, ret == -EBADMSG || ret == -ENOSYS ? image->format : NULL);
 	}
 	if (ret) {
 		tb_image_close(image);

@@ -1,73 +1,70 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Dumps in makedumpfile's format, by libkdumpfile.
+ * Dumps in makedumpfile's format: which pages there are, and whether they can be, by dump_index.c; their bytes by
+ * libkdumpfile.
  *
- * Invariant: pages that the dump left out, and those that cannot be decompressed, are absent.
+ * Invariant: pages that the dump left out, and those that cannot be decompressed, are absent. The library is asked for
+ * no page whose descriptor was not checked, and reads nothing of the file but header, bitmap, descriptors and pages.
  */
 #define _GNU_SOURCE
 #include "image_dump.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-
-#define KDUMP_MAGIC "KDUMP   "
-#define DISKDUMP_MAGIC "DISKDUMP"
-
-static bool begins_with(int fd, const char *magic)
-{
-	char bytes[16];
-
-	return pread(fd, bytes, sizeof(bytes), 0) == sizeof(bytes) && !memcmp(bytes, magic, strlen(magic));
-}
+#include "dump_index.h"
 
 #ifdef HAVE_LIBKDUMPFILE
 #include <libkdumpfile/kdumpfile.h>
 #include <stdlib.h>
 
+/* By the library, which would hold 1024, of up to 64 KiB each. */
+#define NR_CACHED_PAGES 64
+
 struct tb_dump {
 	kdump_ctx_t *context;
-	kdump_bmp_t *pages;		/* that are in the dump; NULL: not known */
-	uint64_t nr_frames, page_size;
+	int empty;			/* see open_context() */
+	struct tb_dump_index index;
 };
 
-static int open_context(struct tb_dump *dump, int fd)
+/*
+ * The library takes what a set of files has in common from the first, and notes from where the last one says: both are
+ * the empty one, so that it sees of the dump its bitmap and its pages, and nothing else.
+ */
+static int open_context(struct tb_dump *dump)
 {
-	kdump_num_t page_size, max_pfn;
-	kdump_attr_t attribute = { .type = KDUMP_BITMAP };
+	int empty = tb_dump_index_make_empty(&dump->index), ret = -EBADMSG;
+	int set[] = { empty, dump->index.fd, empty };
 
+	if (empty < 0)
+		return empty;
+	dump->empty = empty;
 	dump->context = kdump_new();
 	if (!dump->context)
 		return -ENOMEM;
-	if (kdump_open_fd(dump->context, fd) != KDUMP_OK ||
-	    kdump_get_number_attr(dump->context, KDUMP_ATTR_PAGE_SIZE, &page_size) != KDUMP_OK ||
-	    kdump_get_number_attr(dump->context, "max_pfn", &max_pfn) != KDUMP_OK)
-		return -EBADMSG;
-	if (page_size < 4096 || page_size > 65536 || page_size & (page_size - 1))
-		return -EBADMSG;
-	dump->page_size = page_size;
-	dump->nr_frames = max_pfn;
-	if (kdump_get_attr(dump->context, KDUMP_ATTR_FILE_PAGEMAP, &attribute) == KDUMP_OK &&
-	    attribute.type == KDUMP_BITMAP)
-		dump->pages = attribute.val.bitmap;
-	return 0;
+	if (kdump_set_number_attr(dump->context, "cache.size", NR_CACHED_PAGES) == KDUMP_OK &&
+	    kdump_open_fdset(dump->context, 3, set) == KDUMP_OK)
+		ret = 0;
+	return ret;
 }
 
-int tb_dump_open(int fd, struct tb_dump **ret_dump, const char **ret_format)
+int tb_dump_open(int fd, uint64_t file_size, struct tb_dump **ret_dump, const char **ret_what)
 {
-	struct tb_dump *dump;
+	struct tb_dump *dump = calloc(1, sizeof(*dump));
 	int ret;
 
-	if (!begins_with(fd, KDUMP_MAGIC) && !begins_with(fd, DISKDUMP_MAGIC))
-		return -ENOEXEC;
-	dump = calloc(1, sizeof(*dump));
 	if (!dump)
 		return -ENOMEM;
-	ret = open_context(dump, fd);
+	dump->empty = -1;
+	ret = tb_dump_index_open(fd, file_size, &dump->index, ret_what);
+	if (!ret) {
+		*ret_what = "a kdump-compressed dump that libkdumpfile cannot read";
+		ret = open_context(dump);
+	}
 	if (ret) {
 		tb_dump_close(dump);
 		return ret;
 	}
-	*ret_format = "kdump-compressed dump";
+	*ret_what = "kdump-compressed dump";
 	*ret_dump = dump;
 	return 0;
 }
@@ -78,44 +75,59 @@ void tb_dump_close(struct tb_dump *dump)
 		return;
 	if (dump->context)
 		kdump_free(dump->context);
+	if (dump->empty >= 0)
+		close(dump->empty);
+	tb_dump_index_close(&dump->index);
 	free(dump);
 }
 
 uint64_t tb_dump_size(const struct tb_dump *dump)
 {
-	return dump->nr_frames * dump->page_size;
+	return dump->index.end_frame * dump->index.page_size;
 }
 
-int tb_dump_read(struct tb_dump *dump, uint64_t address, void *to, size_t size)
+static int read_page(struct tb_dump *dump, uint64_t address, void *to, size_t size)
 {
 	size_t got = size;
 
+	if (!tb_dump_index_has(&dump->index, address / dump->index.page_size))
+		return -ENODATA;
 	if (kdump_read(dump->context, KDUMP_MACHPHYSADDR, address, to, &got) == KDUMP_OK && got == size)
 		return 0;
 	kdump_clear_err(dump->context);
 	return -ENODATA;
 }
 
-/* The next frame from frame on that is in the dump. */
-static uint64_t next_frame(const struct tb_dump *dump, uint64_t frame)
+int tb_dump_read(struct tb_dump *dump, uint64_t address, void *to, size_t size)
 {
-	kdump_addr_t index = frame;
+	uint32_t page_size = dump->index.page_size;
+	char *at = to;
 
-	if (!dump->pages)
-		return frame;
-	return kdump_bmp_find_set(dump->pages, &index) == KDUMP_OK ? index : dump->nr_frames;
+	while (size) {
+		uint64_t rest = page_size - address % page_size, part = size < rest ? size : rest;
+		int ret = read_page(dump, address, at, part);
+
+		if (ret)
+			return ret;
+		address += part;
+		at += part;
+		size -= part;
+	}
+	return 0;
 }
 
 int tb_dump_scan(struct tb_dump *dump, int (*each)(void *data, const struct tb_found *found),
 		 void (*progress)(void *data, uint64_t done), void *data)
 {
+	struct tb_dump_index *index = &dump->index;
+	uint64_t frame = tb_dump_index_next(index, index->first_frame);
 	char head[sizeof(struct tracebuf_superblock)];
 	int ret = 0;
 
-	for (uint64_t frame = next_frame(dump, 0); frame < dump->nr_frames && !ret; frame = next_frame(dump, frame + 1)) {
-		uint64_t address = frame * dump->page_size;
+	for (; frame < index->end_frame && !ret; frame = tb_dump_index_next(index, frame + 1)) {
+		uint64_t address = frame * index->page_size;
 
-		if (!tb_dump_read(dump, address, head, sizeof(head)))
+		if (!read_page(dump, address, head, sizeof(head)))
 			ret = tb_page_look(head, address, each, data);
 		if (progress && frame % 4096 == 0)
 			progress(data, address);
@@ -125,11 +137,17 @@ int tb_dump_scan(struct tb_dump *dump, int (*each)(void *data, const struct tb_f
 
 #else
 
-int tb_dump_open(int fd, struct tb_dump **ret_dump, const char **ret_format)
+int tb_dump_open(int fd, uint64_t file_size, struct tb_dump **ret_dump, const char **ret_what)
 {
+	struct tb_dump_index index;
+	int ret = tb_dump_index_open(fd, file_size, &index, ret_what);
+
 	(void) ret_dump;
-	(void) ret_format;
-	return begins_with(fd, KDUMP_MAGIC) || begins_with(fd, DISKDUMP_MAGIC) ? -ENOSYS : -ENOEXEC;
+	if (ret)
+		return ret;
+	tb_dump_index_close(&index);
+	*ret_what = "a kdump-compressed dump, which this build cannot read";
+	return -ENOSYS;
 }
 
 void tb_dump_close(struct tb_dump *dump)

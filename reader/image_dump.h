@@ -7,8 +7,11 @@
 /* A dump in makedumpfile's format, not flattened, as libkdumpfile reads it: physical memory only. */
 struct tb_dump;
 
-/* 0, -ENOEXEC (it is no such dump, or there is no libkdumpfile in this build), -errno. fd stays the caller's. */
-int tb_dump_open(int fd, struct tb_dump **ret_dump, const char **ret_format);
+/*
+ * 0, then *ret_what names the format; -ENOEXEC: no such dump; -EBADMSG, -ENOSYS (no libkdumpfile in this build): *ret_what
+ * is what is wrong; -errno. fd stays the caller's, and open.
+ */
+int tb_dump_open(int fd, uint64_t file_size, struct tb_dump **ret_dump, const char **ret_what);
 void tb_dump_close(struct tb_dump *dump);	/* NULL is fine */
 uint64_t tb_dump_size(const struct tb_dump *dump);
 int tb_dump_read(struct tb_dump *dump, uint64_t address, void *to, size_t size);
