@@ -551,7 +551,7 @@ TRACEBUF__LAYOUT(tracebuf_region, stop, 344);
  * the kernel knows and not zero behind is -E2BIG, shorter is filled up with zeroes. Reserved words that are not zero
  * are -EINVAL, unknown numbers -ENOTTY. Words marked (out) are written on success only.
  *
- * An open file is fresh until REGISTER, SELF, RING or OPEN binds it to an object, for good (-EBUSY afterwards). Mappings
+ * An open file is fresh until REGISTER, SELF, RING, OPEN or PREVIOUS binds it, for good (-EBUSY afterwards). Mappings
  * are MAP_SHARED, of whole pages, and outlive the descriptor. Offsets are those of the files above.
  *   fresh		control file, TRACEBUF_RULES_OFFSET bytes, read-only
  *   own process	read-only but for the account page
@@ -694,6 +694,12 @@ TRACEBUF__SIZE(tracebuf_ioc_put, 16);
  * goes when no child of it maps it any more; one that counted nothing goes without.
  */
 #define TRACEBUF_IOC_RELEASE _IO(TRACEBUF_IOC_MAGIC, 11)
+
+/*
+ * Fresh: bound to what an earlier boot left in the region, to read: an ELF core file with one segment, a half of the region.
+ * Not mapped. No argument (0). -EPERM: CAP_SYS_ADMIN in the initial user namespace is wanted; -ENXIO: there is nothing.
+ */
+#define TRACEBUF_IOC_PREVIOUS _IO(TRACEBUF_IOC_MAGIC, 12)
 
 /* ------------------------------------------------------------------------------------------------------------------
  * Generic netlink: the family by which traces are controlled, in the kernel home. A trace belongs to the user who made
