@@ -41,6 +41,10 @@ struct tb_image {
 	size_t nr_segments;
 	size_t last;			/* segment of the last read */
 	bool is_program;		/* addresses are virtual */
+	bool is_raw;			/* nobody says what its first byte's address is */
+	uint64_t node_address;		/* of the leaf of a page list that was read last */
+	uint32_t node_size;		/* bytes of it; 0: none was */
+	uint64_t node[65536 / 8];
 	struct tb_dump *dump;		/* kdump-compressed: instead of fd and segments */
 };
 
@@ -149,6 +153,7 @@ static int read_segments(struct tb_image *image, const char *path, char *message
 		return fail(message, size, ret, path, ret == -ENODATA ? "too short to hold memory" : NULL);
 	if (memcmp(elf.e_ident, ELFMAG, SELFMAG)) {
 		image->format = "raw memory";
+		image->is_raw = true;
 		ret = add_segment(image, 0, 0, 0, image->file_size);
 		return ret ? fail(message, size, ret, path, NULL) : 0;
 	}
@@ -391,13 +396,39 @@ struct place {
 	struct tb_image *image;
 	uint64_t address;		/* as mapped: of its first byte */
 	uint64_t root;			/* by page list: physical address of its root */
+	uint64_t shift;			/* of physical addresses to those in the image, which are lower by it */
 	uint32_t page_size, levels;	/* levels 0: as mapped */
 };
 
-/* The physical address of the index-th page; 0: there is none. */
+/* An entry of a node. The leaf that was used last is asked for each of its pages, so it is held. */
+static int read_entry(const struct place *place, uint64_t node, uint64_t index, bool is_leaf, uint64_t *ret_entry)
+{
+	struct tb_image *image = place->image;
+	uint64_t address = node - place->shift, entry;
+	int ret;
+
+	if (!is_leaf) {
+		ret = tb_image_read(image, address + index * sizeof(entry), &entry, sizeof(entry));
+		if (!ret)
+			*ret_entry = le64toh(entry);
+		return ret;
+	}
+	if (image->node_address != address || image->node_size != place->page_size) {
+		image->node_size = 0;
+		ret = tb_image_read(image, address, image->node, place->page_size);
+		if (ret)
+			return ret;
+		image->node_address = address;
+		image->node_size = place->page_size;
+	}
+	*ret_entry = le64toh(image->node[index]);
+	return 0;
+}
+
+/* The address, in the image, of the index-th page. */
 static int find_page(const struct place *place, uint64_t index, uint64_t *ret_address)
 {
-	uint64_t per_node = place->page_size / sizeof(uint64_t), node = place->root, entry;
+	uint64_t per_node = place->page_size / sizeof(uint64_t), node = place->root;
 	uint64_t below = 1;
 
 	for (uint32_t i = 1; i < place->levels; i++)
@@ -405,18 +436,16 @@ static int find_page(const struct place *place, uint64_t index, uint64_t *ret_ad
 	if (index / below >= per_node)
 		return -ENODATA;
 	for (uint32_t i = 0; i < place->levels; i++) {
-		int ret = tb_image_read(place->image, node + index / below * sizeof(entry), &entry,
-					sizeof(entry));
+		int ret = read_entry(place, node, index / below, i == place->levels - 1, &node);
 
 		if (ret)
 			return ret;
-		node = le64toh(entry);
 		if (!node || node % place->page_size)
 			return -ENODATA;
 		index %= below;
 		below /= per_node;
 	}
-	*ret_address = node;
+	*ret_address = node - place->shift;
 	return 0;
 }
 
@@ -453,19 +482,26 @@ static bool is_page_size(uint32_t size)
 	return size >= SMALLEST_PAGE && size <= 65536 && !(size & (size - 1));
 }
 
-/* By page list: what the superblock says of it. */
+/*
+ * By page list: what the superblock says of it. Raw memory may begin at any address, which the superblock tells, since it
+ * says its own. If it is another than the page's place, its list must lead back to it; else it is a copy.
+ */
 static int take_list(const struct tb_found *found, struct place *place)
 {
 	const struct tracebuf_superblock *sb = &found->sb;
+	uint64_t first;
 
-	if (sb->physical_address != found->address)
+	if (sb->physical_address != found->address && (!place->image->is_raw || !sb->physical_address))
 		return -ENOENT;
 	if (!is_page_size(sb->page_size) || !sb->page_list_levels ||
 	    sb->page_list_levels > TRACEBUF_MAX_PAGE_LIST_LEVELS || sb->page_list % sb->page_size)
-		return -EBADMSG;
+		return sb->physical_address == found->address ? -EBADMSG : -ENOENT;
 	place->root = sb->page_list;
 	place->page_size = sb->page_size;
 	place->levels = sb->page_list_levels;
+	place->shift = sb->physical_address - found->address;
+	if (place->shift && (find_page(place, 0, &first) || first != found->address))
+		return -ENOENT;
 	return 0;
 }
 

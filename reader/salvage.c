@@ -14,6 +14,8 @@
 #include "libtracebuf/stream_id.h"
 
 #define HEAD_SIZE sizeof(struct tracebuf_packet)
+/* Bytes that are carried, or decoded, at one time. */
+#define PIECE_SIZE (1u << 20)
 
 const char *tb_loss_name(enum tb_loss loss)
 {
@@ -101,11 +103,34 @@ struct ring {
 	struct tb_ring_place place;
 	uint64_t time;			/* no packet begins before this */
 	uint64_t event_seq;		/* nor has a lower event_seq */
-	char *bytes;			/* subbuf_size of them */
+	struct tb_scratch scratch;	/* of subbuf_size + 8 */
+	char *piece;			/* PIECE_SIZE, if the scratch is a file */
 	struct tb_salvage *salvage;
 };
 
-/* Head and content of sub-buffer seq into ring->bytes. content_size 0: as a finished one's head says. */
+/* What is behind the head, up to content_size, into the scratch. -ENODATA, -errno of the scratch's file. */
+static int read_content(struct ring *ring, uint64_t offset, size_t content_size)
+{
+	size_t at = HEAD_SIZE;
+	int ret = 0;
+
+	if (!ring->piece)
+		return tb_source_read(ring->source, offset + at, ring->scratch.bytes + at, content_size - at) ? -ENODATA : 0;
+	while (at < content_size && !ret) {
+		size_t part = content_size - at < PIECE_SIZE ? content_size - at : PIECE_SIZE;
+
+		if (tb_source_read(ring->source, offset + at, ring->piece, part))
+			return -ENODATA;
+		ret = tb_scratch_store(&ring->scratch, at, ring->piece, part);
+		at += part;
+	}
+	return ret;
+}
+
+/*
+ * Head and content of sub-buffer seq into the scratch. content_size 0: as a finished one's head says. -ENODATA, -EBADMSG:
+ * *ret_loss says why; -errno of the scratch's file.
+ */
 static int read_subbuf(struct ring *ring, uint64_t seq, size_t *content_size, enum tb_loss *ret_loss)
 {
 	uint64_t offset = tb_ring_offset(ring->info, seq);
@@ -122,9 +147,8 @@ static int read_subbuf(struct ring *ring, uint64_t seq, size_t *content_size, en
 	if (closed)
 		*content_size = head.content_size / 8;
 	*ret_loss = TB_LOSS_ABSENT;
-	memcpy(ring->bytes, &head, HEAD_SIZE);
-	return tb_source_read(ring->source, offset + HEAD_SIZE, ring->bytes + HEAD_SIZE, *content_size - HEAD_SIZE) ?
-	       -ENODATA : 0;
+	memcpy(ring->scratch.bytes, &head, HEAD_SIZE);
+	return read_content(ring, offset, *content_size);
 }
 
 /* Programs may still be running: is what was read whole, or has the writer come round to it? Pairs with *enter*. */
@@ -155,6 +179,35 @@ static uint64_t round_up(uint64_t size)
 	return (size + 7) & ~7ull;
 }
 
+/* tb_packet_walk(), with no more of the scratch's file in memory than about a piece. */
+static int walk(struct ring *ring, size_t content_size, uint64_t time_end, struct tb_packet_walk *ret_walk)
+{
+	const uint8_t *bytes = (const uint8_t *) ring->scratch.bytes, *end = bytes + content_size;
+	struct tracebuf_packet head;
+	struct tb_event_iter iter;
+	struct tb_event event;
+	int more = 1;
+
+	if (!ring->piece)
+		return tb_packet_walk(bytes, content_size, ring->class, time_end, ret_walk);
+	memcpy(&head, bytes, HEAD_SIZE);
+	tb_event_iter_init(&iter, ring->class, bytes + HEAD_SIZE, 0, head.timestamp_begin, time_end);
+	ret_walk->first_time = head.timestamp_begin;
+	for (iter.more = true; more > 0 || more == -EAGAIN; more = tb_event_iter_next(&iter, &event)) {
+		if (more > 0 && iter.nr_events == 1)
+			ret_walk->first_time = event.time;
+		if (more > 0)
+			continue;
+		tb_scratch_forget(&ring->scratch, iter.at - bytes);
+		iter.end = end - iter.end < PIECE_SIZE ? end : iter.end + PIECE_SIZE;
+		iter.more = iter.end < end;
+	}
+	ret_walk->nr_events = iter.nr_events;
+	ret_walk->last_time = iter.time;
+	ret_walk->valid_size = iter.at - bytes;
+	return more;
+}
+
 /* Walks what read_subbuf() has brought; 0 and *ret_packet, -ENODATA (nothing in it), -EBADMSG. */
 static int check_events(struct ring *ring, size_t content_size, bool closed, struct tb_salvaged *ret_packet,
 			struct tb_packet_walk *ret_walk)
@@ -163,10 +216,10 @@ static int check_events(struct ring *ring, size_t content_size, bool closed, str
 	uint64_t end, discarded;
 	int ret;
 
-	memcpy(&head, ring->bytes, HEAD_SIZE);
-	if (closed && !tb_packet_sum_is_right(ring->bytes, content_size))
+	memcpy(&head, ring->scratch.bytes, HEAD_SIZE);
+	if (closed && !tb_packet_sum_is_right(ring->scratch.bytes, content_size))
 		return -EBADMSG;
-	ret = tb_packet_walk(ring->bytes, content_size, ring->class, closed ? head.timestamp_end : UINT64_MAX, ret_walk);
+	ret = walk(ring, content_size, closed ? head.timestamp_end : UINT64_MAX, ret_walk);
 	if (closed && (ret || ret_walk->nr_events != head.nr_events))
 		return -EBADMSG;
 	if (ret)
@@ -179,8 +232,8 @@ static int check_events(struct ring *ring, size_t content_size, bool closed, str
 		discarded = head.events_discarded;
 	content_size = ret_walk->valid_size;
 	tb_packet_finish(&head, end, content_size, round_up(content_size), ret_walk->nr_events, discarded);
-	*ret_packet = (struct tb_salvaged) { .bytes = ring->bytes, .content_size = content_size, .head = head };
-	memcpy(ring->bytes, &head, HEAD_SIZE);
+	*ret_packet = (struct tb_salvaged) { ring->scratch.bytes, content_size, head, &ring->scratch };
+	memcpy(ring->scratch.bytes, &head, HEAD_SIZE);
 	return 0;
 }
 
@@ -193,6 +246,8 @@ static int take_subbuf(struct ring *ring, uint64_t seq, size_t content_size,
 	enum tb_loss loss;
 	int ret = read_subbuf(ring, seq, &content_size, &loss);
 
+	if (ret && ret != -ENODATA && ret != -EBADMSG)
+		return ret;
 	if (!still_holds(ring, seq))
 		return 0;
 	if (!ret) {
@@ -257,11 +312,15 @@ int tb_salvage_ring(const struct tb_source *source, const struct tb_ring_info *i
 		return -ENODATA;
 	ring.place = tb_ring_place(info, ring.producer.position);
 	ret_salvage->nr_discarded = ring.producer.discarded;
-	ring.bytes = malloc(info->subbuf_size + 8);
-	if (!ring.bytes)
-		return -ENOMEM;
-	memset(ring.bytes + info->subbuf_size, 0, 8);
-	ret = take_all(&ring, put, data);
-	free(ring.bytes);
+	/* The decoder may look 8 bytes ahead. */
+	ret = tb_scratch_make(info->subbuf_size + 8, &ring.scratch);
+	if (!ret && ring.scratch.fd >= 0) {
+		ring.piece = malloc(PIECE_SIZE);
+		ret = ring.piece ? 0 : -ENOMEM;
+	}
+	if (!ret)
+		ret = take_all(&ring, put, data);
+	free(ring.piece);
+	tb_scratch_end(&ring.scratch);
 	return ret;
 }

@@ -5,6 +5,7 @@
 #include "description.h"
 #include "packet.h"
 #include "ring.h"
+#include "scratch.h"
 #include "source.h"
 
 /* Why sub-buffers of a ring could not be recovered. */
@@ -29,13 +30,14 @@ struct tb_salvaged {
 	char *bytes;			/* content_size of them; valid until the callback returns */
 	size_t content_size;
 	struct tracebuf_packet head;	/* packet_size is content_size rounded up to a multiple of 8 */
+	const struct tb_scratch *scratch;	/* that bytes are of, from its begin: for tb_scratch_forget() */
 };
 
 /*
  * Reads every sub-buffer that the ring holds, oldest first, checks its head and each of its events, and gives those that
  * are right to put. A sub-buffer of which anything is wrong is left out and counted, alone. class: what the ring may hold.
- * Memory: one sub-buffer. 0, or the first negative value that put returned, -ENOMEM, -ENODATA (the ring's own words
- * cannot be read). *ret_salvage is set in all cases.
+ * Memory: a few MiB; a larger sub-buffer is put into a file. 0, or the first negative value that put returned, -ENOMEM, -errno of that file, -ENODATA
+ * (the ring's own words cannot be read). *ret_salvage is set in all cases.
  */
 int tb_salvage_ring(const struct tb_source *source, const struct tb_ring_info *ring, const struct tb_stream_class *class,
 		    int (*put)(void *data, const struct tb_salvaged *packet), void *data,

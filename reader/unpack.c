@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "scratch.h"
 #ifdef HAVE_ZSTD
 #include <zstd.h>
 #endif
@@ -96,23 +97,6 @@ static int put_in_order(int from, int to)
 	return ret == -ENODATA ? 0 : ret;
 }
 
-static int open_nameless(void)
-{
-	const char *dir = getenv("TMPDIR");
-	char path[4096];
-	int fd;
-
-	fd = open(dir && *dir ? dir : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		return fd;
-	snprintf(path, sizeof(path), "%s/tracebuf-XXXXXX", dir && *dir ? dir : "/tmp");
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	unlink(path);
-	return fd;
-}
-
 #ifdef HAVE_ZSTD
 /* Decompresses what there is of one input buffer; *end grows by what came out. */
 static int inflate_part(ZSTD_DStream *stream, ZSTD_inBuffer *in, char *room, int to, int64_t *end)
@@ -173,7 +157,7 @@ int tb_unpack(int fd, int *ret_fd, const char **ret_how)
 
 	if (!flat && !begins_with(fd, ZSTD_MAGIC))
 		return -ENOEXEC;
-	to = open_nameless();
+	to = tb_scratch_open();
 	if (to < 0)
 		return to;
 	ret = flat ? put_in_order(fd, to) : inflate(fd, to);

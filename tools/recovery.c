@@ -19,6 +19,7 @@
 #include "../daemon/outfile.h"
 
 #define NSEC_PER_SEC 1000000000ull
+#define WRITE_SIZE (4u << 20)
 
 static const struct tb_stream_class *find_class(const struct tb_recovery *recovery, uint64_t id)
 {
@@ -75,8 +76,9 @@ static int write_packet(struct stream *stream, const struct tb_salvaged *packet)
 
 	if (fd < 0)
 		return fd;
-	for (size_t done = 0; done < packet->content_size;) {
-		ssize_t put = pwrite(fd, (const char *) packet->bytes + done, packet->content_size - done,
+	for (size_t done = 0; done < packet->content_size; tb_scratch_forget(packet->scratch, done)) {
+		size_t rest = packet->content_size - done;
+		ssize_t put = pwrite(fd, packet->bytes + done, rest < WRITE_SIZE ? rest : WRITE_SIZE,
 				     stream->out.end + done);
 
 		if (put < 0)

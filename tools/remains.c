@@ -72,16 +72,89 @@ static void *grow(void *array, size_t nr, size_t size)
 	return nr & (nr - 1) ? array : reallocarray(array, nr ? 2 * nr : 1, size);
 }
 
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 29;
+}
+
+static uint64_t process_hash(int32_t pid, uint64_t incarnation)
+{
+	return mix(mix(1, (uint32_t) pid), incarnation);
+}
+
+static uint64_t ring_hash(const struct tb_ring_info *info)
+{
+	uint64_t uuid[2];
+
+	memcpy(uuid, info->uuid, sizeof(uuid));
+	return mix(mix(mix(mix(process_hash(info->pid, info->incarnation), uuid[0]), uuid[1]),
+		   info->stream_instance_id), info->instance);
+}
+
+static bool is_same_ring(const struct tb_ring_info *a, const struct tb_ring_info *b)
+{
+	return a->stream_instance_id == b->stream_instance_id && a->pid == b->pid && a->incarnation == b->incarnation &&
+	       a->instance == b->instance && !memcmp(a->uuid, b->uuid, sizeof(a->uuid));
+}
+
+static void enter(struct tb_remains_table *table, uint64_t hash, uint32_t index)
+{
+	while (table->slot[hash & (table->size - 1)])
+		hash++;
+	table->slot[hash & (table->size - 1)] = index + 1;
+}
+
+/* Makes room for one more than nr. */
+static int grow_table(struct tb_remains_table *table, size_t nr)
+{
+	uint32_t *slot;
+
+	if (2 * (nr + 1) <= table->size)
+		return 0;
+	table->size = table->size ? 4 * table->size : 64;
+	slot = calloc(table->size, sizeof(*slot));
+	free(table->slot);
+	table->slot = slot;
+	if (slot)
+		return 1;
+	table->size = 0;
+	return -ENOMEM;
+}
+
+static int enter_ring(struct tb_remains *remains, const struct tb_ring_info *info)
+{
+	int grown = grow_table(&remains->rings, remains->nr_rings);
+
+	for (size_t i = 0; grown > 0 && i < remains->nr_rings; i++)
+		enter(&remains->rings, ring_hash(&remains->ring[i].info), i);
+	if (grown >= 0)
+		enter(&remains->rings, ring_hash(info), remains->nr_rings);
+	return grown < 0 ? grown : 0;
+}
+
+static int enter_process(struct tb_remains *remains, const struct tb_process_info *info)
+{
+	int grown = grow_table(&remains->processes, remains->nr_processes);
+
+	for (size_t i = 0; grown > 0 && i < remains->nr_processes; i++)
+		enter(&remains->processes, process_hash(remains->process[i].info.pid, remains->process[i].info.incarnation),
+		      i);
+	if (grown >= 0)
+		enter(&remains->processes, process_hash(info->pid, info->incarnation), remains->nr_processes);
+	return grown < 0 ? grown : 0;
+}
+
 static bool has_ring(const struct tb_remains *remains, const struct tb_ring_info *info)
 {
-	for (size_t i = 0; i < remains->nr_rings; i++) {
-		const struct tb_ring_info *other = &remains->ring[i].info;
+	const struct tb_remains_table *table = &remains->rings;
+	uint32_t number;
 
-		if (other->stream_instance_id == info->stream_instance_id && other->pid == info->pid &&
-		    other->incarnation == info->incarnation && other->instance == info->instance &&
-		    !memcmp(other->uuid, info->uuid, sizeof(info->uuid)))
+	if (!table->size)
+		return false;
+	for (uint64_t at = ring_hash(info); (number = table->slot[at & (table->size - 1)]); at++)
+		if (is_same_ring(&remains->ring[number - 1].info, info))
 			return true;
-	}
 	return false;
 }
 
@@ -116,8 +189,10 @@ static int add_ring(struct tb_remains *remains, struct tb_source source)
 	if (!more)
 		return -ENOMEM;
 	remains->ring = more;
-	more[remains->nr_rings++] = ring;
-	return 0;
+	ret = enter_ring(remains, &ring.info);
+	if (!ret)
+		more[remains->nr_rings++] = ring;
+	return ret;
 }
 
 static int add_process(struct tb_remains *remains, struct tb_source source)
@@ -132,17 +207,25 @@ static int add_process(struct tb_remains *remains, struct tb_source source)
 	if (!more)
 		return -ENOMEM;
 	remains->process = more;
-	more[remains->nr_processes++] = process;
-	return 0;
+	ret = enter_process(remains, &process.info);
+	if (!ret)
+		more[remains->nr_processes++] = process;
+	return ret;
 }
 
 const struct tb_remains_process *tb_remains_process_of(const struct tb_remains *remains,
 						       const struct tb_remains_ring *ring)
 {
-	for (size_t i = 0; i < remains->nr_processes; i++)
-		if (remains->process[i].info.pid == ring->info.pid &&
-		    remains->process[i].info.incarnation == ring->info.incarnation)
-			return &remains->process[i];
+	const struct tb_remains_table *table = &remains->processes;
+	uint32_t number;
+
+	if (!table->size)
+		return NULL;
+	for (uint64_t at = process_hash(ring->info.pid, ring->info.incarnation);
+	     (number = table->slot[at & (table->size - 1)]); at++)
+		if (remains->process[number - 1].info.pid == ring->info.pid &&
+		    remains->process[number - 1].info.incarnation == ring->info.incarnation)
+			return &remains->process[number - 1];
 	return NULL;
 }
 
@@ -313,7 +396,9 @@ void tb_remains_free(struct tb_remains *remains)
 	for (size_t i = 0; i < remains->nr_processes; i++)
 		end_source(remains, &remains->process[i].source);
 	free(remains->ring);
+	free(remains->rings.slot);
 	free(remains->process);
+	free(remains->processes.slot);
 	tb_image_close(remains->image);
 	memset(remains, 0, sizeof(*remains));
 }

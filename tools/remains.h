@@ -19,12 +19,20 @@ struct tb_remains_process {
 	struct tb_process_info info;
 };
 
+/* Where a thing is in an array, by what names it: a hash table of index + 1, half full at most. */
+struct tb_remains_table {
+	uint32_t *slot;
+	size_t size;				/* a power of two, or 0 */
+};
+
 /* What is left of traces: in a run directory, or in an image of memory. Zero-initialised is empty. */
 struct tb_remains {
 	struct tb_remains_ring *ring;
 	size_t nr_rings;
+	struct tb_remains_table rings;
 	struct tb_remains_process *process;
 	size_t nr_processes;
+	struct tb_remains_table processes;	/* the first of each name */
 	size_t nr_damaged;			/* superblocks whose header was wrong */
 	struct tb_image *image;
 	char format[64];			/* where from, for people */
