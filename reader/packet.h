@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <tracebuf/abi.h>
 #include "description.h"
+#include "packet_head.h"
 #include "ring.h"
 
 /* One event in a packet's bytes. Pointers lie in those bytes. */
@@ -41,34 +42,10 @@ struct tb_packet_walk {
 };
 
 /*
- * Check a private copy of the head of sub-buffer seq of ring. closed: the writer has left it (seq < current), so
- * the words marked (close) must be right as well. 0, -EBADMSG. Pure.
- */
-int tb_packet_check(const struct tracebuf_packet *packet, const struct tb_ring_info *ring, uint64_t seq, bool closed);
-
-/*
- * Check a private copy of the head of a packet in a trace file: as above, but for what only the ring knows. uuid: the
- * trace's. header_size: bytes where its events begin (sizeof(*packet) or more). 0, -ENOENT (no packet of this trace
- * begins here), -EBADMSG. Pure.
- */
-int tb_packet_check_file(const struct tracebuf_packet *packet, const uint8_t uuid[16], size_t header_size);
-
-/*
- * Make the head of an unfinished packet that of a finished one, with both checksums: for whoever writes it to a file.
- * content_size: bytes, packet header included; packet_size: bytes, not less. It has no content_sum then.
- */
-void tb_packet_finish(struct tracebuf_packet *packet, uint64_t timestamp_end, uint64_t content_size,
-		      uint64_t packet_size, uint64_t nr_events, uint64_t events_discarded);
-
-/*
  * Do the bytes behind a finished packet's head add up to its content_sum, if it has one? size: bytes of the packet that
  * are there, at least content_size. Pure.
  */
 bool tb_packet_sum_is_right(const void *packet, size_t size);
-
-/* The two checksums as the layout defines them. */
-uint32_t tb_packet_open_crc(const struct tracebuf_packet *packet);
-uint32_t tb_packet_close_crc(const struct tracebuf_packet *packet);
 
 /* Bytes of event context. */
 size_t tb_context_size(uint32_t context);

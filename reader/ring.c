@@ -25,8 +25,7 @@ int tb_superblock_check(const struct tracebuf_superblock *sb, enum tracebuf_kind
 	return 0;
 }
 
-/* header_crc over size bytes, which begin with a superblock. */
-static bool crc_is_right(const void *header, size_t size)
+bool tb_header_crc_is_right(const void *header, size_t size)
 {
 	struct tracebuf_superblock sb;
 	uint32_t crc;
@@ -103,7 +102,7 @@ int tb_ring_check(const struct tracebuf_ring *ring, uint64_t file_size, struct t
 
 	if (err)
 		return err;
-	if (!crc_is_right(ring, TRACEBUF_RING_HEADER_SIZE) || !config_is_right(&ring->config) ||
+	if (!tb_header_crc_is_right(ring, TRACEBUF_RING_HEADER_SIZE) || !config_is_right(&ring->config) ||
 	    !identity_is_right(ring) ||
 	    ring->sb.total_size < TRACEBUF_RING_DATA_OFFSET + ring->config.subbuf_size * ring->config.nr_subbufs)
 		return -EBADMSG;
@@ -117,7 +116,7 @@ int tb_process_check(const struct tracebuf_process *process, uint64_t file_size,
 
 	if (err)
 		return err;
-	if (!crc_is_right(process, TRACEBUF_PROCESS_HEADER_SIZE) || process->pid <= 0 ||
+	if (!tb_header_crc_is_right(process, TRACEBUF_PROCESS_HEADER_SIZE) || process->pid <= 0 ||
 	    process->sb.total_size < TRACEBUF_PROCESS_SIZE)
 		return -EBADMSG;
 	memset(ret_info, 0, sizeof(*ret_info));

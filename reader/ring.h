@@ -58,6 +58,9 @@ struct tb_ring_place {
 int tb_superblock_check(const struct tracebuf_superblock *sb, enum tracebuf_kind kind, uint32_t header_size,
 			uint64_t file_size);
 
+/* Is header_crc right, of a header of size bytes that begins with a superblock? Pure. */
+bool tb_header_crc_is_right(const void *header, size_t size);
+
 /*
  * Check a private copy of a ring's or process's header (crc included). file_size: bytes of the file, which must hold
  * all that the header speaks of; 0: unknown, not checked. 0 or as tb_superblock_check(). Pure.
