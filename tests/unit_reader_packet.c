@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../libtracebuf/content_sum.h"
+#include "../libtracebuf/crc32c.h"
 #include "../reader/packet.h"
 #include "harness.h"
 #include "unit_reader_maker.h"
@@ -307,12 +308,38 @@ static void test_content_sum(void)
 	CU_ASSERT(!tb_packet_sum_is_right(packet, size));
 }
 
+/* Checksums have known answers, and the same for every division into pieces. */
+static void test_sums(void)
+{
+	uint8_t bytes[300];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t) i;
+	TB_ASSERT_EQUAL(tb_crc32c(0, "123456789", 9), 0xe3069283);
+	TB_ASSERT_EQUAL(tb_crc32c(0, bytes, 32), 0x46dd794e);
+	TB_ASSERT_EQUAL(tb_content_sum(bytes, 0), 1);
+	TB_ASSERT_EQUAL(tb_content_sum(bytes, 200), 0xd0b41d0e);
+	for (size_t size = 0; size <= sizeof(bytes); size++) {
+		for (size_t cut = 0; cut <= size; cut++) {
+			struct tb_content_sum sum = { .size = 0 };
+
+			tb_content_sum_add(&sum, bytes, cut);
+			tb_content_sum_add(&sum, bytes + cut, (size - cut) / 2);
+			tb_content_sum_add(&sum, bytes + cut + (size - cut) / 2, size - cut - (size - cut) / 2);
+			CU_ASSERT(tb_content_sum_end(&sum) == tb_content_sum(bytes, size));
+			CU_ASSERT(tb_crc32c(tb_crc32c(0, bytes, cut), bytes + cut, size - cut) ==
+				  tb_crc32c(0, bytes, size));
+		}
+	}
+}
+
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{ "walk", test_walk }, { "events", test_events }, { "cut", test_cut }, { "pieces", test_pieces },
 		{ "spoilt", test_spoilt }, { "wrong events", test_wrong_events }, { "head", test_head },
 		{ "head that lies", test_head_lies }, { "content sum", test_content_sum },
+		{ "sums", test_sums },
 		CU_TEST_INFO_NULL,
 	};
 
