@@ -83,6 +83,11 @@ END {
 	row("  with LTTng-UST", "start.lttng_idle", "us", 0, "start.idle_plain", "not linked", "")
 	row("malloc + free, helper", "tb.pair.1", "ns", 0, "bare.pair.1", "bare", "")
 	row("malloc + free, helper", "tb.pair.1", "ns", 0, "lt.pair.1", "LTTng / this", "", 1)
+	for (i = split("4k 64k 1m", sizes, " "); i > 0; i--) {
+		what = "kept region of 64 MB, " sizes[i] " sub-buffers"
+		row(what, "kept." sizes[i], "ms", 0, "kept.copy", "copy", "")
+		absolute(what, "kept." sizes[i], "ms", 0, "<= 50")
+	}
 	absolute("tracebuf view", "view.tb", "M ev/s", 1, ">= 5")
 	row("tracebuf view", "view.tb", "M ev/s", 1, "view.bt", "babeltrace2", "")
 }

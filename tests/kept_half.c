@@ -2,8 +2,8 @@
 /*
  * Makes what a kernel leaves in its half of a region, for tests, fuzzing and benchmarks of what reads it.
  *
- * Invariant: whatever the half's size and page size, what was made is right to the last word, so that each user can spoil
- * one thing.
+ * Invariant: whatever the half's size and page size, what was made is right to the last word, so that each user can
+ * spoil one thing.
  */
 #define _GNU_SOURCE
 #include "kept_half.h"
@@ -18,7 +18,6 @@
 #include "../libtracebuf/stream_id.h"
 #include "../libtracebuf/superblock.h"
 #include "../reader/packet.h"
-#include "harness.h"
 #include "unit_reader_maker.h"
 
 #define GUARD 65536u
@@ -37,6 +36,14 @@ static void *must(void *pointer)
 	return pointer;
 }
 
+/* G. Marsaglia, "Xorshift RNGs" (2003). */
+static uint64_t next_random(uint64_t *random)
+{
+	*random ^= *random << 13;
+	*random ^= *random >> 7;
+	return *random ^= *random << 17;
+}
+
 static void shuffle(struct kept_half *half, uint64_t random)
 {
 	half->nr_pages = half->size / half->page_size - 1;
@@ -44,7 +51,7 @@ static void shuffle(struct kept_half *half, uint64_t random)
 	for (uint32_t i = 0; i < half->nr_pages; i++)
 		half->order[i] = i + 1;
 	for (uint32_t i = half->nr_pages; random && i > 1; i--) {
-		uint32_t j = tb_random_next(&random) % i, other = half->order[i - 1];
+		uint32_t j = next_random(&random) % i, other = half->order[i - 1];
 
 		half->order[i - 1] = half->order[j];
 		half->order[j] = other;
@@ -277,8 +284,8 @@ static void put_event(uint8_t *at, uint64_t number)
 }
 
 /* Sub-buffer seq as it is with nr events, closed or not: bytes, of which the size is returned. */
-static size_t fill_subbuf(const struct tracebuf_ring *header, uint64_t seq, uint32_t nr_before, uint32_t nr, bool closed,
-			  uint8_t *bytes)
+static size_t fill_subbuf(const struct tracebuf_ring *header, uint64_t seq, uint32_t nr_before, uint32_t nr,
+			  bool closed, uint8_t *bytes)
 {
 	struct tracebuf_packet head = {
 		.magic = TRACEBUF_CTF_MAGIC, .stream_id = header->stream_id, .event_seq = seq * nr_before,
@@ -315,7 +322,8 @@ static int put_data(struct kept_half *half, const struct kept_made *file, const 
 		bool closed = seq + 1 < ring->nr_entered;
 		size_t size = fill_subbuf(header, seq, nr, closed ? nr : nr / 2, closed, bytes);
 
-		ret = put(half, file, TRACEBUF_RING_DATA_OFFSET + seq % ring->nr_subbufs * ring->subbuf_size, bytes, size);
+		ret = put(half, file, TRACEBUF_RING_DATA_OFFSET + seq % ring->nr_subbufs * ring->subbuf_size, bytes,
+			  size);
 		producer.position = seq * ring->subbuf_size + size;
 		producer.tally = (closed ? nr : nr / 2) | producer.position << 32;
 	}

@@ -41,7 +41,7 @@ struct kept_ring {
 	uint32_t nr_events;		/* of each sub-buffer; 0: as many as it can hold. The last has half of them */
 };
 
-/* random: its state (tb_random_next()); 0: pages in their order. number: the region header's. */
+/* random: a seed; 0: pages in their order. number: the region header's. */
 void kept_half_make(struct kept_half *half, uint64_t physical, uint64_t size, uint32_t page_size, uint64_t number,
 		    uint64_t random);
 void kept_half_free(struct kept_half *half);

@@ -27,12 +27,12 @@ struct made {
 };
 
 static const struct kept_ring wanted[NR_RINGS] = {
-	{ .pid = 100, .incarnation = 7, .generation = 1, .cpu = 0, .subbuf_size = 4096, .nr_subbufs = 4, .nr_entered = 7,
-	  .mode = TRACEBUF_MODE_OVERWRITE },
-	{ .pid = 100, .incarnation = 7, .generation = 1, .cpu = 1, .instance = 1, .subbuf_size = 16384, .nr_subbufs = 2,
-	  .nr_entered = 2 },
-	{ .pid = 100, .incarnation = 7, .generation = 1, .cpu = 2, .instance = 2, .subbuf_size = 131072, .nr_subbufs = 2,
-	  .nr_entered = 2 },
+	{ .pid = 100, .incarnation = 7, .generation = 1, .cpu = 0, .instance = 0,
+	  .subbuf_size = 4096, .nr_subbufs = 4, .nr_entered = 7, .mode = TRACEBUF_MODE_OVERWRITE },
+	{ .pid = 100, .incarnation = 7, .generation = 1, .cpu = 1, .instance = 1,
+	  .subbuf_size = 16384, .nr_subbufs = 2, .nr_entered = 2 },
+	{ .pid = 100, .incarnation = 7, .generation = 1, .cpu = 2, .instance = 2,
+	  .subbuf_size = 131072, .nr_subbufs = 2, .nr_entered = 2 },
 };
 /* In all: of the overwritten ring the newest four. */
 #define NR_GOOD (4 + 2 + 2)
@@ -103,11 +103,12 @@ static void test_whole(void)
 		TB_ASSERT_EQUAL(found.nr, 1 + NR_RINGS);
 		for (uint32_t i = 0; i < found.nr; i++) {
 			const struct tb_kept_file *file = &found.file[i];
+			uint64_t hole = TRACEBUF_PROCESS_ACCOUNT_OFFSET + 65536 - page_size;
 
 			CU_ASSERT(tb_kept_page(&half, file, 0) == half.bytes + file->offset);
 			CU_ASSERT_PTR_NULL(tb_kept_page(&half, file, file->size));
 			CU_ASSERT_PTR_NULL(tb_kept_page(&half, file, UINT64_MAX));
-			CU_ASSERT_PTR_NULL(tb_kept_page(&half, file, TRACEBUF_PROCESS_ACCOUNT_OFFSET + 65536 - page_size));
+			CU_ASSERT_PTR_NULL(tb_kept_page(&half, file, hole));
 			TB_ASSERT_EQUAL(file->page_size, page_size);
 		}
 		kept_half_free(&made.half);
@@ -372,7 +373,7 @@ static void test_subbufs(void)
 	kept_half_free(&made.half);
 }
 
-/* Any position: some of the numbers of sub-buffers then differ from what heads say, and no more are looked at than there are. */
+/* Any position: some sub-buffers then have other numbers than their heads say; no more are looked at than there are. */
 static void test_positions(void)
 {
 	struct tracebuf_producer *producer;

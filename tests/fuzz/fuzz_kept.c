@@ -71,12 +71,15 @@ static int look(void *data, const struct tb_kept_file *file)
 
 	if (file->nr_good > TRACEBUF_MAX_SUBBUFS || file->nr_bad > TRACEBUF_MAX_SUBBUFS - file->nr_good)
 		abort();
-	for (uint64_t offset = 0, step = PAGE; offset < file->size && step; offset += step, step = step * 3 / 2 / PAGE * PAGE) {
+	for (uint64_t offset = 0, next; offset < file->size; offset = next) {
 		const uint8_t *page = tb_kept_page(half, file, offset);
 		uint64_t at = page ? (uint64_t) (page - half->bytes) : PAGE;
 
 		if (at < PAGE || at % PAGE || at > half->size - PAGE)
 			abort();
+		next = offset + offset / 8 / PAGE * PAGE + PAGE;
+		if (next < offset)
+			break;
 	}
 	return 0;
 }
@@ -99,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!tb_kept_check(&half, look, &half, &report)) {
 		const struct tracebuf_region *header = tb_kept_header(&half);
 
-		if (tb_kept_has_start(header) && strnlen(header->start.trace_name, TRACEBUF_NAME_SIZE) >= TRACEBUF_NAME_SIZE)
+		if (tb_kept_has_start(header) && !memchr(header->start.trace_name, 0, TRACEBUF_NAME_SIZE))
 			abort();
 		if (report.nr_rings + report.nr_processes + report.nr_damaged > half_size / PAGE)
 			abort();
