@@ -56,6 +56,16 @@ static inline const struct path *tb_compat_file_path(struct file *file)
 #endif
 }
 
+/* Memory that was reserved under a name at boot: reserve_mem= came with 6.12. -ENOENT, -EOPNOTSUPP. */
+static inline int tb_compat_find_reserved(const char *name, u64 *ret_physical, u64 *ret_size)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	return -EOPNOTSUPP;
+#else
+	return reserve_mem_find_by_name(name, ret_physical, ret_size) ? 0 : -ENOENT;
+#endif
+}
+
 /* What a dump's request carried. */
 static inline struct nlattr **tb_compat_dump_attrs(struct netlink_callback *cb)
 {

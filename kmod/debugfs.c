@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The tree in debugfs that readers watch with inotify: tracebuf/status, tracebuf/procs/<process>,
- * tracebuf/<trace's directory>/<ring>.
+ * tracebuf/<trace's directory>/<ring>. tracebuf/previous/ is in previous.c.
  *
  * A file holds a reference on its object until it is removed, an open file until it is closed: what was opened, or
  * mapped, survives removal. The files are made by debugfs_create_file_unsafe(), as the safe kind cannot be mapped; all
@@ -164,9 +164,9 @@ static void show_trace(struct seq_file *seq, const struct tb_trace *trace)
 		   from_kuid_munged(&init_user_ns, trace->uid));
 	show_text(seq, "directory", trace->directory);
 	show_text(seq, "domain", trace->domain);
-	seq_printf(seq, " active=%d channels=%u rings=%lu pages=%lu discarded=%llu daemon=%d alive=%d\n", trace->active,
-		   trace->nr_channels, sums.nr_rings, sums.nr_pages, sums.discarded, pid_nr(trace->daemon),
-		   tb_trace_has_daemon(trace));
+	seq_printf(seq, " active=%d channels=%u rings=%lu pages=%lu discarded=%llu daemon=%d alive=%d persistent=%d\n",
+		   trace->active, trace->nr_channels, sums.nr_rings, sums.nr_pages, sums.discarded,
+		   pid_nr(trace->daemon), tb_trace_has_daemon(trace), trace->is_persistent);
 }
 
 static void show_process(struct seq_file *seq, struct tb_process *process)
@@ -215,6 +215,8 @@ static void show_totals(struct seq_file *seq)
 	seq_printf(seq, "processes: %u\n", tb_nr_processes);
 	seq_printf(seq, "max_processes: %u\n", READ_ONCE(tb_max_processes));
 	seq_printf(seq, "refused: %lld\n", atomic64_read(&tb_nr_refused));
+	if (tb_region_is_there())
+		seq_printf(seq, "region_pages: %lu\nmax_region_pages: %lu\n", tb_pool_used(), tb_pool_size());
 	for (slot = 0; slot < TRACEBUF_NR_SLOTS; slot++) {
 		trace = tb_trace_in(slot);
 		if (trace)
@@ -270,6 +272,7 @@ int tb_debugfs_init(void)
 	procs = tb_debugfs_add_directory("procs");
 	/* Read-only, so that it can be read where the kernel is locked down. */
 	debugfs_create_file("status", 0400, root, NULL, &status_fops);
+	tb_previous_show();
 	return 0;
 }
 

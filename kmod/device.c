@@ -16,7 +16,8 @@ static ushort device_mode = 0660;
 module_param(device_mode, ushort, 0444);
 MODULE_PARM_DESC(device_mode, "mode of /dev/tracebuf (default 0660)");
 
-enum { FRESH, BINDING, BOUND };
+/* PREVIOUS: bound to the region's older half, which is no object. */
+enum { FRESH, BINDING, BOUND, PREVIOUS };
 
 struct tb_file {
 	int state;
@@ -165,6 +166,22 @@ static int bind(struct tb_file *self, unsigned int number, unsigned long arg)
 	return err;
 }
 
+static int bind_previous(struct tb_file *self, unsigned long arg)
+{
+	if (arg)
+		return -EINVAL;
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (!tb_previous_is_there())
+		return -ENXIO;
+	return cmpxchg(&self->state, FRESH, PREVIOUS) == FRESH ? 0 : -EBUSY;
+}
+
+static bool is_previous(const struct tb_file *self)
+{
+	return smp_load_acquire(&self->state) == PREVIOUS;
+}
+
 /* ---- The other calls ---- */
 
 static int do_switch(struct tb_file *self, unsigned long arg)
@@ -280,6 +297,8 @@ static long device_ioctl(struct file *file, unsigned int number, unsigned long a
 	case TRACEBUF_IOC_RING:
 	case TRACEBUF_IOC_OPEN:
 		return bind(self, number, arg);
+	case TRACEBUF_IOC_PREVIOUS:
+		return bind_previous(self, arg);
 	case TRACEBUF_IOC_DESCRIBE:
 		return do_describe(self, arg);
 	case TRACEBUF_IOC_ENABLE:
@@ -333,6 +352,8 @@ static ssize_t device_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct tb_file *self = iocb->ki_filp->private_data;
 	struct tb_object *object = bound_object(self);
 
+	if (is_previous(self))
+		return tb_previous_read_iter(iocb, to);
 	return object && !self->as_owner ? tb_object_read_iter(object, iocb, to) : -EINVAL;
 }
 
@@ -340,6 +361,8 @@ static loff_t device_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct tb_object *object = bound_object(file->private_data);
 
+	if (is_previous(file->private_data))
+		return fixed_size_llseek(file, offset, whence, tb_previous_size());
 	return object ? fixed_size_llseek(file, offset, whence, object->size) : -ESPIPE;
 }
 

@@ -60,7 +60,8 @@ static int put_trace(struct sk_buff *skb, struct netlink_callback *cb, const str
 		   !nla_put_string(skb, TRACEBUF_A_DIRECTORY, trace->directory) &&
 		   !nla_put_string(skb, TRACEBUF_A_DOMAIN, trace->domain) &&
 		   !nla_put_u32(skb, TRACEBUF_A_ACTIVE, trace->active) && !put_uid(skb, cb, trace->uid) &&
-		   !put_u64(skb, TRACEBUF_A_NR_RINGS, nr_rings) && !put_u64(skb, TRACEBUF_A_NR_PAGES, nr_pages));
+		   !put_u64(skb, TRACEBUF_A_NR_RINGS, nr_rings) && !put_u64(skb, TRACEBUF_A_NR_PAGES, nr_pages) &&
+		   (!trace->is_persistent || !nla_put_u32(skb, TRACEBUF_A_PERSISTENT, 1)));
 }
 
 /* args[0]: the slot to go on with. */
@@ -198,7 +199,9 @@ int tb_netlink_put_status(struct sk_buff *skb)
 		   !put_u64(skb, TRACEBUF_A_NR_PROCESSES, tb_nr_processes) &&
 		   !put_u64(skb, TRACEBUF_A_MAX_PROCESSES, READ_ONCE(tb_max_processes)) &&
 		   !put_u64(skb, TRACEBUF_A_NR_RINGS, count_rings()) &&
-		   !put_u64(skb, TRACEBUF_A_DISCARDED, atomic64_read(&tb_nr_refused));
+		   !put_u64(skb, TRACEBUF_A_DISCARDED, atomic64_read(&tb_nr_refused)) &&
+		   (!tb_region_is_there() || (!put_u64(skb, TRACEBUF_A_NR_REGION_PAGES, tb_pool_used()) &&
+					      !put_u64(skb, TRACEBUF_A_MAX_REGION_PAGES, tb_pool_size())));
 	mutex_unlock(&tb_lock);
 	return is_whole ? 0 : -EMSGSIZE;
 }

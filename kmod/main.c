@@ -43,9 +43,12 @@ static int __init init_tracebuf(void)
 	err = tb_dump_wq ? tb_objects_init() : -ENOMEM;
 	if (err)
 		goto destroy_wq;
-	err = tb_traces_init();
+	err = tb_region_init();
 	if (err)
 		goto exit_objects;
+	err = tb_traces_init();
+	if (err)
+		goto exit_region;
 	err = tb_debugfs_init();
 	if (err)
 		goto exit_traces;
@@ -64,6 +67,8 @@ exit_debugfs:
 exit_traces:
 	tb_traces_exit();
 	tb_events_exit();
+exit_region:
+	tb_region_exit();
 exit_objects:
 	tb_objects_exit();
 destroy_wq:
@@ -83,6 +88,7 @@ static void __exit exit_tracebuf(void)
 	tb_debugfs_exit();
 	tb_traces_exit();
 	tb_events_exit();
+	tb_region_exit();
 	tb_objects_exit();
 }
 

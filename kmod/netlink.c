@@ -18,7 +18,7 @@ static const struct nla_policy trace_policy[TRACEBUF_A_GENERATION + 1] = {
 	[TRACEBUF_A_GENERATION] = { .type = NLA_U64 },
 };
 
-static const struct nla_policy create_policy[TRACEBUF_A_BOOT_ID + 1] = {
+static const struct nla_policy create_policy[TRACEBUF_A_PERSISTENT + 1] = {
 	[TRACEBUF_A_NAME] = { .type = NLA_STRING, .len = TRACEBUF_NAME_SIZE - 1 },
 	[TRACEBUF_A_UUID] = NLA_POLICY_EXACT_LEN(16),
 	[TRACEBUF_A_DOMAIN] = { .type = NLA_STRING, .len = TRACEBUF_MAX_DOMAIN_SIZE },
@@ -26,6 +26,7 @@ static const struct nla_policy create_policy[TRACEBUF_A_BOOT_ID + 1] = {
 	[TRACEBUF_A_FREQUENCY] = { .type = NLA_U64 },
 	[TRACEBUF_A_RSEQ_WORKS] = NLA_POLICY_MAX(NLA_U32, 1),
 	[TRACEBUF_A_BOOT_ID] = NLA_POLICY_EXACT_LEN(16),
+	[TRACEBUF_A_PERSISTENT] = NLA_POLICY_RANGE(NLA_U32, 1, 1),
 };
 
 static const struct nla_policy channel_policy[TRACEBUF_A_CHANNEL_CONFIG + 1] = {
@@ -134,6 +135,12 @@ static void explain_create(struct genl_info *info, int error)
 	case -EBUSY:
 		GENL_SET_ERR_MSG(info, "there are traces with another clock");
 		break;
+	case -ENXIO:
+		GENL_SET_ERR_MSG(info, "the module has no region to keep a trace in");
+		break;
+	case -EADDRINUSE:
+		GENL_SET_ERR_MSG(info, "another trace is kept in the region");
+		break;
 	case -EINVAL:
 		GENL_SET_ERR_MSG(info, "name, domain or frequency is not one");
 		break;
@@ -213,7 +220,10 @@ static int do_create(struct sk_buff *skb, struct genl_info *info)
 		.boot_id = boot_id ? nla_data(boot_id) : NULL,
 		.rseq_works = nla_get_u32(info->attrs[TRACEBUF_A_RSEQ_WORKS]),
 		.is_admin = netlink_ns_capable(skb, current_user_ns(), CAP_SYS_ADMIN),
+		.is_persistent = info->attrs[TRACEBUF_A_PERSISTENT],
 	};
+	if (request.is_persistent && !netlink_capable(skb, CAP_SYS_ADMIN))
+		return -EPERM;
 	if (!file || (!request.is_admin && !uid_eq(file->f_cred->euid, current_euid())))
 		return -EPERM;
 	reply = new_reply(info, &head);

@@ -275,6 +275,13 @@ u64 tb_object_load64(struct tb_object *object, u64 offset)
 	return value;
 }
 
+void tb_object_hide(struct tb_object *object)
+{
+	mutex_lock(&object->lock);
+	tb_pages_wipe(&object->pages);
+	mutex_unlock(&object->lock);
+}
+
 int tb_object_seal(struct tb_object *object, void *header, u32 header_size)
 {
 	static const u8 masked[] = TRACEBUF_MAGIC_MASKED;

@@ -5,7 +5,8 @@
  * A page list is a tree of nodes (abi.h): a node is a page of physical addresses, 0 for none. It is what recovery goes
  * by after a crash, and the kernel has no other list beside it. Invariants: an address is stored once the page behind
  * it is whole; a page that is there stays until the list is destroyed; every page, nodes included, is counted once in
- * its user and once in the total.
+ * its user and once in the total. A list that no user pays for has its pages from the region, which has a number of its
+ * own; there a file that goes has its superblock wiped before any page of it can become another's.
  */
 #include <linux/capability.h>
 #include <linux/gfp.h>
@@ -114,8 +115,17 @@ static int charge(struct tb_user *user)
 	return -ENOSPC;
 }
 
-/* A zeroed page that has been paid for. */
-static struct page *allocate(struct tb_pages *pages)
+static struct page *allocate_in_region(void)
+{
+	struct page *page = tb_pool_take();
+
+	if (page)
+		return page;
+	atomic64_inc(&tb_nr_refused);
+	return ERR_PTR(-ENOSPC);
+}
+
+static struct page *allocate_for_user(struct tb_pages *pages)
 {
 	int err = charge(pages->user), node = pages->node;
 	struct page *page;
@@ -125,11 +135,19 @@ static struct page *allocate(struct tb_pages *pages)
 	if (node != NUMA_NO_NODE && !node_online(node))
 		node = NUMA_NO_NODE;
 	page = alloc_pages_node(node, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN, 0);
-	if (!page) {
-		uncharge(pages->user);
-		return ERR_PTR(-ENOMEM);
-	}
-	WRITE_ONCE(pages->nr, pages->nr + 1);
+	if (page)
+		return page;
+	uncharge(pages->user);
+	return ERR_PTR(-ENOMEM);
+}
+
+/* A zeroed page that has been paid for. */
+static struct page *allocate(struct tb_pages *pages)
+{
+	struct page *page = pages->user ? allocate_for_user(pages) : allocate_in_region();
+
+	if (!IS_ERR(page))
+		WRITE_ONCE(pages->nr, pages->nr + 1);
 	return page;
 }
 
@@ -170,7 +188,7 @@ static unsigned int levels_for(unsigned long nr)
  * tb_pages_init() - makes an empty list with its root.
  * @pages:	zeroed
  * @size:	bytes that the file may have, not 0
- * @user:	who pays; the list takes a reference of its own
+ * @user:	who pays; the list takes a reference of its own. NULL: the pages come from the region
  * @node:	NUMA node to allocate on, or NUMA_NO_NODE
  *
  * Return: 0, -ENOSPC (a limit), -ENOMEM.
@@ -181,7 +199,7 @@ int tb_pages_init(struct tb_pages *pages, u64 size, struct tb_user *user, int no
 
 	pages->nr_max = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
 	pages->levels = levels_for(pages->nr_max);
-	pages->user = tb_user_hold(user);
+	pages->user = user ? tb_user_hold(user) : NULL;
 	pages->node = node;
 	root = allocate(pages);
 	if (IS_ERR(root)) {
@@ -196,6 +214,10 @@ int tb_pages_init(struct tb_pages *pages, u64 size, struct tb_user *user, int no
 /* Gives one up; someone may have pinned it. */
 static void give_up(struct tb_pages *pages, struct page *page)
 {
+	if (!pages->user) {
+		tb_pool_give(page);
+		return;
+	}
 	put_page(page);
 	uncharge(pages->user);
 }
@@ -215,10 +237,26 @@ static void give_up_node(struct tb_pages *pages, struct page *node, unsigned int
 	cond_resched();
 }
 
+void tb_pages_wipe(struct tb_pages *pages)
+{
+	struct page *first = tb_pages_find(pages, 0);
+	void *bytes;
+
+	if (!first)
+		return;
+	bytes = kmap_local_page(first);
+	memset(bytes, 0, sizeof(struct tracebuf_superblock));
+	kunmap_local(bytes);
+	/* Partner: whoever reads memory after a crash; what follows must not be seen as the file's. */
+	smp_wmb();
+}
+
 void tb_pages_destroy(struct tb_pages *pages)
 {
 	if (!pages->root)
 		return;
+	if (!pages->user)
+		tb_pages_wipe(pages);
 	give_up_node(pages, pages->root, pages->levels - 1);
 	tb_user_put(pages->user);
 	memset(pages, 0, sizeof(*pages));

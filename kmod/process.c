@@ -104,6 +104,7 @@ void tb_process_forget_if_done(struct tb_process *process)
 	for (u32 index = 0; index < process->nr_descriptions; index++)
 		tb_event_put(process->events[index]);
 	process->nr_descriptions = 0;
+	tb_keep_drop(process);
 	tb_debugfs_remove(process->dentry);
 	process->dentry = NULL;
 	tb_object_put(&process->object);
@@ -469,6 +470,9 @@ static int add_descriptions(struct tb_process *process, void *descriptions, u32 
 	process->nr_descriptions += nr;
 	process->descriptions_size += size;
 	tb_process_store_counts(process);
+	/* No room for that in the region: then no ring that has the new events is made there. */
+	if (process->kept)
+		tb_keep_update(process);
 	return 0;
 }
 

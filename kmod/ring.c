@@ -172,10 +172,11 @@ static int write_pages(struct tb_ring *ring, u32 writer)
 static int init_object(struct tb_ring *ring)
 {
 	u64 size = TRACEBUF_RING_DATA_OFFSET + ring->config.subbuf_size * ring->config.nr_subbufs;
-	struct tb_user *user = tb_user_get(ring->process->uid);
+	bool is_persistent = ring->trace->is_persistent;
+	struct tb_user *user = is_persistent ? NULL : tb_user_get(ring->process->uid);
 	int err;
 
-	if (!user)
+	if (!user && !is_persistent)
 		return -ENOMEM;
 	err = tb_object_init(&ring->object, &ring_type, size, user, cpu_to_node(ring->cpu), current->mm);
 	tb_user_put(user);
@@ -224,6 +225,9 @@ static int make(struct tb_process *process, struct tb_trace *trace, unsigned int
 
 	if (process->nr_instances == U32_MAX)
 		return -ENOSPC;
+	err = trace->is_persistent ? tb_keep_update(process) : 0;
+	if (err)
+		return err;
 	ring = allocate_ring(process, trace, channel, arg->cpu);
 	if (!ring)
 		return -ENOMEM;
@@ -334,6 +338,8 @@ void tb_ring_remove(struct tb_ring *ring)
 	list_del_init(&ring->of_trace);
 	hash_del(&ring->by_number);
 	ring->trace->nr_rings--;
+	if (ring->trace->is_persistent)
+		tb_object_hide(&ring->object);
 	WRITE_ONCE(ring->trace, NULL);
 	tb_debugfs_remove(ring->dentry);
 	ring->dentry = NULL;

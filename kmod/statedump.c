@@ -401,6 +401,8 @@ int tb_statedump(struct tb_process *process, u64 generation)
 		goto free_output;
 	mutex_lock(&write_lock);
 	err = write_accounted(output, &all, generation);
+	if (!err)
+		tb_keep_statedump(process);
 	mutex_unlock(&write_lock);
 	forget(&all);
 free_output:

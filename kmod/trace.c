@@ -220,7 +220,7 @@ static void begin_rest(const struct tb_trace *trace)
 	rest_until_ns[trace->slot] = ktime_get_ns() + ns + ns / 4;
 }
 
-static bool name_is_right(const char *name)
+bool tb_trace_name_is_right(const char *name)
 {
 	size_t size = strnlen(name, TRACEBUF_NAME_SIZE);
 
@@ -275,6 +275,7 @@ static struct tb_trace *make(const struct tb_trace_request *request, unsigned in
 	trace->uid = current_euid();
 	trace->user_ns = get_user_ns(current_user_ns());
 	trace->is_admin = request->is_admin;
+	trace->is_persistent = request->is_persistent;
 	trace->daemon = get_pid(task_tgid(current));
 	trace->clock_frequency = request->frequency;
 	trace->clock_ticks = request->clock == TRACEBUF_CLOCK_TSC ? get_cycles() :
@@ -325,13 +326,25 @@ static void tell_trace(const struct tb_trace *trace, const u8 uuid[16])
 	strscpy(slot->name, trace->name, sizeof(slot->name));
 }
 
+static const struct tb_trace *persistent_trace(void)
+{
+	for (unsigned int slot = 0; slot < TRACEBUF_NR_SLOTS; slot++)
+		if (traces[slot] && traces[slot]->is_persistent)
+			return traces[slot];
+	return NULL;
+}
+
 static int check_request(const struct tb_trace_request *request)
 {
-	if (!name_is_right(request->name) || (request->domain && !tb_domain_is_right(request->domain)))
+	if (!tb_trace_name_is_right(request->name) || (request->domain && !tb_domain_is_right(request->domain)))
 		return -EINVAL;
 	if (request->clock < TRACEBUF_CLOCK_TSC || request->clock > TRACEBUF_CLOCK_COUNTER ||
 	    request->frequency < MIN_FREQUENCY || request->rseq_works > 1)
 		return -EINVAL;
+	if (request->is_persistent && !tb_region_is_there())
+		return -ENXIO;
+	if (request->is_persistent && persistent_trace())
+		return -EADDRINUSE;
 	return any_trace() && page.clock != request->clock ? -EBUSY : 0;
 }
 
@@ -365,6 +378,15 @@ int tb_trace_create(const struct tb_trace_request *request, struct tb_trace **re
 	return 0;
 }
 
+/* Of a persistent trace nothing is to be found any more. */
+static void drop_copies(void)
+{
+	struct tb_process *process;
+
+	list_for_each_entry(process, &tb_processes, list)
+		tb_keep_drop(process);
+}
+
 void tb_trace_destroy(struct tb_trace *trace)
 {
 	struct tb_ring *ring, *next;
@@ -381,6 +403,8 @@ void tb_trace_destroy(struct tb_trace *trace)
 		tb_ring_remove(ring);
 		cond_resched();
 	}
+	if (trace->is_persistent)
+		drop_copies();
 	traces[trace->slot] = NULL;
 	tb_processes_evaluate();
 	tb_processes_forget();
@@ -513,8 +537,12 @@ int tb_trace_set_active(struct tb_trace *trace, bool active)
 	if (trace->active == active)
 		return 0;
 	trace->active = active;
+	if (active && trace->is_persistent)
+		tb_region_start(trace);
 	show_change(trace->slot);
 	if (active)
 		dump_processes(trace);
+	else if (trace->is_persistent)
+		tb_region_stop();
 	return 0;
 }

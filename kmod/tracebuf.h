@@ -12,6 +12,7 @@
  *   tb_lock		traces, processes, rings, events and all lists of them; what control pages and enable records say.
  *			Never held while user memory is touched or mmap_lock is taken; never taken below mmap_lock
  *   tb_object.lock	the object's page list
+ * Above tb_lock, too, is the lock by which one statedump is written at a time (statedump.c).
  * A mapping that goes (below mmap_lock) only counts and queues work; what must be done then, tb_wq does.
  *
  * References: a file holds its object; a ring in its process's list is held by it; a process in the list of processes is
@@ -34,6 +35,7 @@
 #include <tracebuf/abi.h>
 
 #include "compat.h"
+#include "region.h"
 
 #define TB_FILE_NAME_SIZE 96
 #define TB_DIRECTORY_SIZE (TRACEBUF_NAME_SIZE + 24)
@@ -64,10 +66,11 @@ struct tb_pages {
 	unsigned int levels;
 	unsigned long nr_max;			/* pages that the file may have */
 	unsigned long nr;			/* pages there are, nodes included */
-	struct tb_user *user;			/* who pays */
+	struct tb_user *user;			/* who pays; NULL: nobody, it lies in the region */
 	int node;				/* NUMA node to allocate on, or NUMA_NO_NODE */
 };
 int tb_pages_init(struct tb_pages *pages, u64 size, struct tb_user *user, int node);
+void tb_pages_wipe(struct tb_pages *pages);	/* of the superblock, so that recovery does not find it */
 void tb_pages_destroy(struct tb_pages *pages);	/* gives all of them up; those still mapped live until unmapped */
 struct page *tb_pages_find(const struct tb_pages *pages, unsigned long index);	/* NULL: none there */
 /* Found or made (zeroed, accounted to the current memory cgroup). -ENOSPC: a limit, -ENOMEM. *ret_made: it is new. */
@@ -104,7 +107,7 @@ struct tb_object {
 
 int tb_objects_init(void);			/* the pseudo file system that inodes come from */
 void tb_objects_exit(void);
-/* user: who pays. owner: the address space that may write, or NULL. 0 or -errno. */
+/* user: who pays; NULL: nobody, its pages come from the region. owner: the address space that may write, or NULL. 0 or -errno. */
 int tb_object_init(struct tb_object *object, const struct tb_object_type *type, u64 size, struct tb_user *user, int node,
 		   struct mm_struct *owner);
 struct tb_object *tb_object_get(struct tb_object *object);
@@ -121,6 +124,9 @@ void tb_object_store64(struct tb_object *object, u64 offset, u64 value);
 u64 tb_object_load64(struct tb_object *object, u64 offset);
 /* Fills in the superblock words that only the pages know (physical_address, page_list ...), seals the header, writes it. */
 int tb_object_seal(struct tb_object *object, void *header, u32 header_size);
+
+/* Recovery finds it no more. */
+void tb_object_hide(struct tb_object *object);
 
 /* Of a file that is bound to object: by its own process (as_owner) or to read. */
 int tb_object_mmap(struct tb_object *object, struct file *file, struct vm_area_struct *vma, bool as_owner);
@@ -162,6 +168,7 @@ struct tb_trace {
 	kuid_t uid;				/* whose it is */
 	struct user_namespace *user_ns;		/* of its maker */
 	bool is_admin;				/* sees all processes of user_ns and below, not only uid's */
+	bool is_persistent;			/* its rings lie in the region */
 	struct pid *daemon;			/* who consumes; may be dead */
 	u64 clock_frequency;			/* these four for the headers of its rings */
 	u64 clock_ticks, clock_realtime_ns;
@@ -195,10 +202,12 @@ struct tb_trace_request {
 	const u8 *boot_id;			/* NULL: not known */
 	u32 rseq_works;
 	bool is_admin;				/* the caller has CAP_SYS_ADMIN in its user namespace */
+	bool is_persistent;			/* and in the initial one: it goes into the region */
 };
 /* The caller's identity is current's. 0 or -errno as abi.h says of the commands. */
 int tb_trace_create(const struct tb_trace_request *request, struct tb_trace **ret_trace);
 bool tb_domain_is_right(const char *domain);
+bool tb_trace_name_is_right(const char *name);	/* reads at most TRACEBUF_NAME_SIZE bytes */
 int tb_trace_set_channel(struct tb_trace *trace, unsigned int channel, const struct tracebuf_channel *config);
 int tb_trace_set_rules(struct tb_trace *trace, void *rules, u32 size);	/* owns rules (kvfree) on success */
 int tb_trace_set_active(struct tb_trace *trace, bool active);
@@ -232,6 +241,7 @@ struct tb_process {
 	bool gone;				/* no mapping of its own is left */
 	bool dead;				/* no mapping of anybody's is left: the file can go */
 	bool released;				/* a reader has all of it since */
+	struct tb_kept_process *kept;		/* the copy of its file in the region; NULL: it has no ring there */
 	struct dentry *dentry;
 };
 
