@@ -11,6 +11,7 @@
 #include <linux/netlink.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -403,12 +404,20 @@ int control_await(struct control *control, unsigned int cmd, uint64_t generation
 
 /* ---- Traces ---- */
 
-int control_create(struct control *control, const char *name, const char *domain, struct control_trace *ret_trace)
+enum control_placement control_placement;
+
+static void __attribute__((constructor)) choose_placement(void)
+{
+	const char *text = getenv("TB_PERSISTENT");
+
+	control_placement = text && *text ? CONTROL_IF_FREE : CONTROL_NORMAL;
+}
+
+static int create(struct control *control, const char *name, const char *domain, bool is_persistent,
+		  struct control_facts *ret_facts)
 {
 	struct control_request request;
-	struct control_facts facts = { 0 };
 	uint64_t uuid[2] = { tb_random(), tb_random() };
-	int result;
 
 	control_begin(&request, TRACEBUF_CMD_TRACE_CREATE);
 	control_put_text(&request, TRACEBUF_A_NAME, name);
@@ -418,7 +427,18 @@ int control_create(struct control *control, const char *name, const char *domain
 	control_put_u32(&request, TRACEBUF_A_RSEQ_WORKS, 1);
 	if (domain && *domain)
 		control_put_text(&request, TRACEBUF_A_DOMAIN, domain);
-	result = control_send(control, &request, &facts);
+	if (is_persistent)
+		control_put_u32(&request, TRACEBUF_A_PERSISTENT, 1);
+	return control_send(control, &request, ret_facts);
+}
+
+int control_create(struct control *control, const char *name, const char *domain, struct control_trace *ret_trace)
+{
+	struct control_facts facts = { 0 };
+	int result = create(control, name, domain, control_placement != CONTROL_NORMAL, &facts);
+
+	if (control_placement == CONTROL_IF_FREE && (result == -EADDRINUSE || result == -EPERM))
+		result = create(control, name, domain, false, &facts);
 	if (result)
 		return result;
 	memset(ret_trace, 0, sizeof(*ret_trace));

@@ -60,6 +60,8 @@ struct control_trace {
 extern const struct tracebuf_channel control_channel;	/* 4 sub-buffers of 64 KiB, discard */
 /* Of traces that are made from now on; TRACEBUF_CLOCK_MONOTONIC at first. All say that its frequency is 1 GHz. */
 extern uint32_t control_clock;
+/* Of those, too: are they placed in the region? At first $TB_PERSISTENT: then, one at a time. */
+extern enum control_placement { CONTROL_NORMAL, CONTROL_PERSISTENT, CONTROL_IF_FREE } control_placement;
 /* TRACE_CREATE alone, once. */
 int control_create(struct control *control, const char *name, const char *domain, struct control_trace *ret_trace);
 /* With channel and rule, and started; waits until a slot comes out of quarantine. */

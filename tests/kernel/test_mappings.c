@@ -250,7 +250,7 @@ static uint64_t new_nodes(const struct tracebuf_superblock *sb, uint64_t index)
 
 static uint64_t nr_pages(void)
 {
-	return control_status(&control, TRACEBUF_A_NR_PAGES);
+	return control_status(&control, TRACEBUF_A_NR_PAGES) + control_status(&control, TRACEBUF_A_NR_REGION_PAGES);
 }
 
 static bool is_zero(const unsigned char *bytes, size_t size)
