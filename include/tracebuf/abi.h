@@ -450,9 +450,9 @@ TRACEBUF__LAYOUT(tracebuf_packet, cpu_id, 112);
 #define TRACEBUF_SUBBUF_SLACK 16
 
 /* ------------------------------------------------------------------------------------------------------------------
- * Statedump: what the kernel saw of a process at one time, at TRACEBUF_STATEDUMP_OFFSET of the process file. Kernel home
- * only. W: the kernel, sequence odd while it writes. R: daemon, recovery: use a copy only if sequence was even and is
- * unchanged, and crc is right.
+ * Statedump: what a process consisted of at one time, at TRACEBUF_STATEDUMP_OFFSET of the process file. W: kernel home,
+ * the kernel; run directory, the process, whenever it registers events and something was loaded; sequence odd while it
+ * is written. R: daemon, recovery: use a copy only if sequence was even and is unchanged, and crc is right.
  */
 struct tracebuf_statedump {
 	__u32 sequence;
@@ -461,14 +461,18 @@ struct tracebuf_statedump {
 	__u32 nr_left_out;		/* records that found no room */
 	__u64 time_ns;			/* CLOCK_MONOTONIC */
 	__u64 generation;		/* of the trace that asked for it; 0: none did */
-	__u64 reserved[4];
+	__u64 clock_ticks;		/* the traces' clock at that time; 0: not known */
+	__u64 reserved[3];
 };
 TRACEBUF__SIZE(tracebuf_statedump, 64);
+TRACEBUF__LAYOUT(tracebuf_statedump, clock_ticks, 32);
 
 enum tracebuf_state_kind {
 	TRACEBUF_STATE_EXECUTABLE = 1,	/* path only */
 	TRACEBUF_STATE_THREAD = 2,	/* tid; path is the thread's name */
-	TRACEBUF_STATE_MAP = 3,		/* one memory map that has a file */
+	/* Where a file is mapped. The kernel has a record for each memory map, a process one for each object that it has
+	   loaded, from its first to its last byte. */
+	TRACEBUF_STATE_MAP = 3,
 };
 enum tracebuf_state_flags {
 	TRACEBUF_STATE_READ = 1,
