@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "metadata_file.h"
+#include "reader/quote.h"
 #include "tape.h"
 #include "transfer.h"
 
@@ -133,29 +134,13 @@ void tb_output_check(struct tb_recording *recording)
 	close(fd);
 }
 
-void tb_json_string(FILE *out, const char *text)
-{
-	fputc('"', out);
-	for (; *text; text++) {
-		unsigned char c = *text;
-
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < ' ' || c > '~')
-			fprintf(out, "\\u%04x", c);
-		else
-			fputc(c, out);
-	}
-	fputc('"', out);
-}
-
 static void print_process(FILE *out, const struct tb_process_info *info)
 {
 	fprintf(out, "{\"pid\":%d,\"incarnation\":%" PRIu64 ",\"parent_pid\":%d,\"procname\":", info->pid,
 		info->incarnation, info->parent_pid);
-	tb_json_string(out, info->procname);
+	tb_quote(out, info->procname);
 	fputs(",\"executable\":", out);
-	tb_json_string(out, info->executable);
+	tb_quote(out, info->executable);
 	fprintf(out, ",\"start\":%" PRIu64 ".%09" PRIu64 "}\n", info->realtime_ns / 1000000000,
 		info->realtime_ns % 1000000000);
 }

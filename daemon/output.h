@@ -19,7 +19,4 @@ void tb_output_describe(struct tb_recording *recording, const struct tb_process 
 /* Finds out whom .processes describes already. */
 void tb_output_adopt(struct tb_recording *recording);
 
-/* A JSON string, quotes and all; anything outside printable ASCII is escaped. */
-void tb_json_string(FILE *out, const char *text);
-
 #endif

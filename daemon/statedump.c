@@ -1,86 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the kernel home says of processes' threads and memory maps, from their files to the file .statedump of a trace.
+ * What processes consist of (threads, memory maps, loaded objects), from their files to the file .statedump of a trace.
  *
  * Invariant: each statedump of a process, known by its sequence number, stands in a trace's file once, and only whole:
  * a copy during which the sequence changed is thrown away.
  */
 #include "statedump.h"
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "home.h"
 #include "output.h"
-#include "reader/statedump.h"
+#include "reader/statedump_line.h"
 
-static const char *path_of(const struct tracebuf_state *state)
+/* The trace's clock when the statedump was made, not before the trace. Who made it may not have known the clock. */
+static uint64_t ticks_of(const struct tb_recording *recording, bool is_first, const struct tracebuf_statedump *head)
 {
-	return (const char *) state + offsetof(struct tracebuf_state, path);
-}
+	const struct tb_clock_sample *start = &recording->start;
+	const struct tb_clock *clock = &recording->daemon->clock;
+	uint64_t ns = head->time_ns > start->monotonic_ns ? head->time_ns - start->monotonic_ns : 0, ticks;
 
-static void print_executable(FILE *out, const struct tracebuf_state *state)
-{
-	fputs(",\"executable\":", out);
-	tb_json_string(out, path_of(state));
-}
-
-static void print_thread(FILE *out, const struct tracebuf_state *state)
-{
-	fprintf(out, "{\"tid\":%d,\"name\":", state->tid);
-	tb_json_string(out, path_of(state));
-	fputc('}', out);
-}
-
-static void print_map(FILE *out, const struct tracebuf_state *state)
-{
-	fprintf(out, "{\"start\":%llu,\"end\":%llu,\"offset\":%llu,\"flags\":\"%s%s%s%s\",\"path\":",
-		(unsigned long long) state->start, (unsigned long long) state->end, (unsigned long long) state->offset,
-		state->flags & TRACEBUF_STATE_READ ? "r" : "", state->flags & TRACEBUF_STATE_WRITE ? "w" : "",
-		state->flags & TRACEBUF_STATE_EXEC ? "x" : "", state->flags & TRACEBUF_STATE_SHARED ? "s" : "");
-	tb_json_string(out, path_of(state));
-	fputs(",\"build_id\":\"", out);
-	for (int i = 0; i < state->build_id_size; i++)
-		fprintf(out, "%02x", state->build_id[i]);
-	fputs("\"}", out);
-}
-
-/* The records of one kind, between commas. */
-static void print_all(FILE *out, const struct tracebuf_statedump *head, const void *records,
-		      enum tracebuf_state_kind kind, const char *separator,
-		      void (*print)(FILE *out, const struct tracebuf_state *state))
-{
-	const struct tracebuf_state *state;
-	const char *before = "";
-	size_t offset = 0;
-
-	while ((state = tb_statedump_next(head, records, &offset))) {
-		if (state->kind != kind)
-			continue;
-		fputs(before, out);
-		print(out, state);
-		before = separator;
-	}
+	if (head->clock_ticks)
+		ticks = head->clock_ticks;
+	else if (is_first)
+		ticks = start->ticks;
+	else if (clock->kind == TRACEBUF_CLOCK_COUNTER)
+		ticks = tb_clock_read(clock);
+	else
+		ticks = start->ticks + (uint64_t) ((unsigned __int128) ns * clock->frequency / 1000000000u);
+	return ticks < start->ticks ? start->ticks : ticks;
 }
 
 static void write_line(struct tb_recording *recording, const struct tb_process *process,
 		       const struct tracebuf_statedump *head, const void *records)
 {
+	bool is_first = !process->dumped[recording->number];
 	char *line = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&line, &size);
 
 	if (!out)
 		return;
-	fprintf(out, "{\"pid\":%d,\"incarnation\":%" PRIu64 ",\"time\":%" PRIu64 ".%09" PRIu64 ",\"left_out\":%u",
-		process->info.pid, process->info.incarnation, (uint64_t) head->time_ns / 1000000000,
-		(uint64_t) head->time_ns % 1000000000, head->nr_left_out);
-	print_all(out, head, records, TRACEBUF_STATE_EXECUTABLE, "", print_executable);
-	fputs(",\"thread\":[", out);
-	print_all(out, head, records, TRACEBUF_STATE_THREAD, ",", print_thread);
-	fputs("],\"map\":[", out);
-	print_all(out, head, records, TRACEBUF_STATE_MAP, ",", print_map);
-	fputs("]}\n", out);
+	tb_statedump_line(out, &process->info, head, records, ticks_of(recording, is_first, head));
 	if (!tb_text_close(out, &line))
 		tb_output_append(recording, ".statedump", line, size);
 	free(line);
@@ -132,8 +93,7 @@ void tb_statedump_take(struct tb_process *process, int fd)
 	struct tracebuf_statedump head;
 	char *records;
 
-	if (!process->daemon->home->request_statedump || !read_head(fd, &head) || !head.sequence || head.sequence & 1 ||
-	    !is_wanted(process, head.sequence))
+	if (!read_head(fd, &head) || !head.sequence || head.sequence & 1 || !is_wanted(process, head.sequence))
 		return;
 	records = copy_records(fd, &head);
 	if (!records)
@@ -153,8 +113,7 @@ void tb_statedump_request(struct tb_recording *recording)
 {
 	const struct tb_home *home = recording->daemon->home;
 
-	if (!home->request_statedump)
-		return;
-	home->request_statedump(recording);
+	if (home->request_statedump)
+		home->request_statedump(recording);
 	tb_process_refresh_all(recording->daemon);
 }

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include "home.h"
 #include "output.h"
+#include "reader/quote.h"
 
 static const char *comma(bool *first)
 {
@@ -70,7 +71,7 @@ static void json_head(FILE *out, const struct tb_recording *recording)
 	print_uuid(out, recording->slot.uuid);
 	fprintf(out, "\",\"active\":%s,\"snapshot\":%s,\"output\":", recording->slot.active ? "true" : "false",
 		recording->snapshot ? "true" : "false");
-	tb_json_string(out, recording->output);
+	tb_quote(out, recording->output);
 	fputc(',', out);
 	json_channels(out, &recording->slot);
 }
@@ -93,7 +94,7 @@ static void json_process(void *data, const struct tb_account *account, const str
 
 	fprintf(print->out, "%s{\"pid\":%d,\"incarnation\":%" PRIu64 ",\"procname\":", comma(&print->first), account->pid,
 		account->incarnation);
-	tb_json_string(print->out, account->procname);
+	tb_quote(print->out, account->procname);
 	fprintf(print->out, ",\"alive\":%s,", account->alive ? "true" : "false");
 	json_counts(print->out, counts);
 	fputc('}', print->out);
@@ -166,7 +167,7 @@ void tb_home_print_json(FILE *out, const struct tb_daemon *daemon)
 
 	daemon->home->facts(daemon, &facts);
 	fprintf(out, "\"home\":{\"name\":\"%s\",\"path\":", daemon->home->name);
-	tb_json_string(out, facts.path);
+	tb_quote(out, facts.path);
 	fprintf(out, ",\"way\":\"%s\",\"pages\":%" PRIu64 ",\"max_pages\":%" PRIu64 ",\"max_user_pages\":%" PRIu64
 		",\"processes\":%" PRIu64 ",\"max_processes\":%" PRIu64 ",\"rings\":%" PRIu64 ",\"refused\":%" PRIu64 "}",
 		facts.way, facts.nr_pages, facts.max_pages, facts.max_user_pages, facts.nr_processes,
@@ -213,7 +214,7 @@ static void json_list(FILE *out, struct tb_recording *recording)
 	while ((rule = tb_rules_next(&recording->rules, &offset))) {
 		fprintf(out, "%s{\"channel\":\"%s\",\"enable\":%s,\"pattern\":", comma(&first),
 			recording->slot.channel[rule->channel].name, rule->enable ? "true" : "false");
-		tb_json_string(out, rule->pattern);
+		tb_quote(out, rule->pattern);
 		fputc('}', out);
 	}
 	fputs("]}", out);
@@ -238,9 +239,9 @@ static void list_process(FILE *out, const struct tb_process *process, bool json,
 	if (json) {
 		fprintf(out, "%s{\"pid\":%d,\"incarnation\":%" PRIu64 ",\"procname\":", comma(first), process->info.pid,
 			process->info.incarnation);
-		tb_json_string(out, process->info.procname);
+		tb_quote(out, process->info.procname);
 		fputs(",\"executable\":", out);
-		tb_json_string(out, process->info.executable);
+		tb_quote(out, process->info.executable);
 		fputs(",\"event\":[", out);
 	} else {
 		fprintf(out, "Process %d %s (%s)\n", process->info.pid, process->info.procname, process->info.executable);
@@ -252,7 +253,7 @@ static void list_process(FILE *out, const struct tb_process *process, bool json,
 			continue;
 		if (json) {
 			fputs(comma(&first_event), out);
-			tb_json_string(out, class->name);
+			tb_quote(out, class->name);
 		} else {
 			fprintf(out, "  %s\n", class->name);
 		}

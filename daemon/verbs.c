@@ -15,6 +15,7 @@
 #include "discovery.h"
 #include "home.h"
 #include "output.h"
+#include "reader/quote.h"
 #include "status.h"
 
 #define DEFAULT_CHANNEL "channel0"
@@ -89,7 +90,7 @@ static void tell(const struct tb_request *request, struct tb_answer *answer, con
 {
 	if (wants_json(request)) {
 		fprintf(answer->out, "{\"trace\":\"%s\",\"output\":", recording->slot.name);
-		tb_json_string(answer->out, path);
+		tb_quote(answer->out, path);
 		fputs("}\n", answer->out);
 	} else {
 		fprintf(answer->out, "Trace %s: %s %s\n", recording->slot.name, what, path);

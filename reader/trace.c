@@ -550,6 +550,11 @@ void tb_trace_totals(const struct tb_trace *trace, struct tb_trace_totals *ret_t
 		sum_rings(trace, ret_totals);
 }
 
+const char *tb_trace_stream_path(const struct tb_trace *trace, size_t stream)
+{
+	return trace->stream[stream]->path;
+}
+
 int64_t tb_trace_begin_ns(const struct tb_trace *trace)
 {
 	return trace->begin_ns;

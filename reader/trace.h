@@ -54,6 +54,9 @@ int tb_trace_next(struct tb_trace *trace, const struct tb_trace_event **ret_even
 /* Accounts of what was read so far. */
 void tb_trace_totals(const struct tb_trace *trace, struct tb_trace_totals *ret_totals);
 
+/* The path of the file of a stream (less than nr_streams). */
+const char *tb_trace_stream_path(const struct tb_trace *trace, size_t stream);
+
 /* UNIX time of the earliest packet wanted or not, nanoseconds; 0 if there is none. */
 int64_t tb_trace_begin_ns(const struct tb_trace *trace);
 

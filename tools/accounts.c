@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "complaint.h"
-#include "json.h"
+#include "../reader/json.h"
 
 /* So many processes get a line of their own; beyond, the ones with most events do. */
 #define MAX_LINES 100

@@ -19,7 +19,7 @@
 #include "client.h"
 #include "command.h"
 #include "complaint.h"
-#include "json.h"
+#include "../reader/json.h"
 #include "options.h"
 #include "place.h"
 #include "private_daemon.h"
