@@ -11,6 +11,7 @@
 #include "pattern.h"
 #include "raw.h"
 #include "rundir.h"
+#include "statedump.h"
 #include "stream_id.h"
 #include "superblock.h"
 #include "table.h"
@@ -40,6 +41,8 @@ static struct {
 	char procname[TRACEBUF_PROCNAME_SIZE];
 	uint64_t incarnation;
 	uint64_t rules_generation;		/* of the rules that the latest records went by */
+	uint32_t statedump;			/* sequence of what it has */
+	size_t statedump_size;
 } self;
 
 static bool is_usable(const char *rundir)
@@ -243,7 +246,10 @@ static int process_create(int fd)
 	result = tb_raw_truncate(fd, TRACEBUF_PROCESS_SIZE);
 	fill_header(&header);
 	result = result ? result : tb_raw_pwrite(fd, &header, sizeof(header), 0);
-	return result ? result : tb_raw_pwrite(fd, &nothing, sizeof(nothing), TRACEBUF_PROCESS_ACCOUNT_OFFSET);
+	result = result ? result : tb_raw_pwrite(fd, &nothing, sizeof(nothing), TRACEBUF_PROCESS_ACCOUNT_OFFSET);
+	if (!result)
+		self.statedump_size = tb_statedump_file(fd, true, &self.statedump);
+	return result;
 }
 
 static int process_reopen(int access)
@@ -260,25 +266,35 @@ static void store_counts(struct tracebuf_process *page, struct tb_descriptions n
 	tracebuf__store_release(&page->enable_size, enable_size);
 }
 
-/* A core file gets the descriptions that there are, and not the holes behind them. */
-static void set_dumped(struct tracebuf_process *page, struct tb_descriptions now)
+static size_t in_pages(size_t size)
 {
-	size_t page_size = getauxval(AT_PAGESZ), used = (now.size + page_size - 1) & ~(page_size - 1);
-	char *descriptions = (char *) page + TRACEBUF_DESCRIPTIONS_OFFSET;
+	size_t page_size = getauxval(AT_PAGESZ);
 
-	madvise(descriptions, used, MADV_DODUMP);
-	madvise(descriptions + used, TRACEBUF_DESCRIPTIONS_SIZE - used, MADV_DONTDUMP);
+	return (size + page_size - 1) & ~(page_size - 1);
 }
 
-/* Header and account to write, descriptions to read: for those who read a core file. */
+/* A core file gets the descriptions and the statedump that there are, and not the holes behind them. */
+static void set_dumped(struct tracebuf_process *page, struct tb_descriptions now)
+{
+	size_t used = in_pages(now.size), dumped = in_pages(self.statedump_size);
+	char *descriptions = (char *) page + TRACEBUF_DESCRIPTIONS_OFFSET;
+	char *statedump = (char *) page + TRACEBUF_STATEDUMP_OFFSET;
+
+	madvise(descriptions, used, MADV_DODUMP);
+	madvise(descriptions + used, statedump - (descriptions + used), MADV_DONTDUMP);
+	madvise(statedump, dumped, MADV_DODUMP);
+	madvise(statedump + dumped, TRACEBUF_STATEDUMP_SIZE - dumped, MADV_DONTDUMP);
+}
+
+/* Header and account to write, descriptions and statedump to read: for those who read a core file. */
 static void *map_process(int fd)
 {
-	char *map = tb_raw_mmap(NULL, TRACEBUF_ENABLE_OFFSET, PROT_READ, MAP_SHARED, fd, 0);
+	char *map = tb_raw_mmap(NULL, TRACEBUF_PROCESS_SIZE, PROT_READ, MAP_SHARED, fd, 0);
 
 	if (!map || tb_raw_mmap(map, TRACEBUF_PROCESS_ACCOUNT_OFFSET + getauxval(AT_PAGESZ), PROT_READ | PROT_WRITE,
 				MAP_SHARED | MAP_FIXED, fd, 0))
 		return map;
-	munmap(map, TRACEBUF_ENABLE_OFFSET);
+	munmap(map, TRACEBUF_PROCESS_SIZE);
 	return NULL;
 }
 
@@ -296,7 +312,7 @@ static int process_publish(int fd, struct tb_descriptions now, uint64_t enable_s
 	name_file(false, self.path);
 	result = tb_raw_rename(hidden, self.path);
 	if (result)
-		munmap(page, TRACEBUF_ENABLE_OFFSET);
+		munmap(page, TRACEBUF_PROCESS_SIZE);
 	else
 		*ret_page = page;
 	return result;
@@ -313,6 +329,7 @@ static void process_abandon(void)
 /* The daemon looks again at what has grown when the file's times change. */
 static void process_announce(int fd, struct tracebuf_process *page, struct tb_descriptions now, uint64_t enable_size)
 {
+	self.statedump_size = tb_statedump_file(fd, false, &self.statedump);
 	set_dumped(page, now);
 	store_counts(page, now, enable_size);
 	syscall(SYS_utimensat, fd, NULL, NULL, 0);

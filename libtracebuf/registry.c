@@ -13,9 +13,11 @@
 #include "arena.h"
 #include "control.h"
 #include "descriptions.h"
+#include "home.h"
 #include "process.h"
 #include "raw.h"
 #include "ring.h"
+#include "statedump.h"
 #include "table.h"
 #include <pthread.h>
 #include <string.h>
@@ -164,6 +166,13 @@ static bool seen_before(const struct tracebuf__event *begin, const struct traceb
 	return false;
 }
 
+/* Where the kernel is the home, it looks for itself. */
+static void collect_state(void)
+{
+	if (!tb_home_is_kernel())
+		tb_statedump_collect();
+}
+
 /* One more user; the caller holds the lock. */
 static void hold(void)
 {
@@ -187,6 +196,7 @@ void tracebuf__register(const struct tracebuf__event *begin, const struct traceb
 	if (pthread_mutex_lock(&lock))
 		goto out;
 	hold();
+	collect_state();
 	if (!tb_table_make())
 		for (const struct tracebuf__event *event = begin; event < end; event++)
 			if (!seen_before(begin, event))
@@ -285,6 +295,7 @@ const struct tracebuf_enable *tb_registry_describe(const char *name, const struc
 	*ret_error = -result;
 	if (result)
 		return NULL;
+	collect_state();
 	*ret_error = tb_table_make();
 	if (!*ret_error)
 		record = describe(name, fields, nr_fields, loglevel, ret_error);
