@@ -124,6 +124,18 @@ static bool want_each(void *data, const char *name)
 	return !strcmp(name, "test:each") || !strcmp(name, "test:nothing") || !strcmp(name, "test:two");
 }
 
+/* Of every address that ends in 8 a symbol is known, of one that ends in f the file. */
+static bool find_some(void *data, const struct tb_trace_event *event, uint64_t address, struct tb_line_place *ret_place)
+{
+	static const struct tb_line_place symbol = { "a \"b\".so", "run", 0x12 }, file = { "c", NULL, 0xfed };
+
+	(void) data, (void) event;
+	*ret_place = address % 16 == 8 ? symbol : file;
+	return address % 16 == 8 || address % 16 == 15;
+}
+
+static bool (*finder)(void *data, const struct tb_trace_event *event, uint64_t address, struct tb_line_place *ret_place);
+
 /* The line on an event of class id with this payload. */
 static const char *line_of(bool json, const struct tb_stream_class *class, uint32_t id, const uint8_t *payload,
 			   size_t size, const uint8_t *context)
@@ -139,6 +151,7 @@ static const char *line_of(bool json, const struct tb_stream_class *class, uint3
 	begin(&output);
 	maker.output = &output;
 	make_info(&info);
+	maker.find_place = finder;
 	TB_ASSERT_EQUAL(tb_line_maker_init(&maker, 1), 0);
 	TB_ASSERT_EQUAL(tb_line_put(&maker, &event), 0);
 	tb_line_maker_free(&maker);
@@ -182,11 +195,43 @@ static void test_lines(void)
 	tb_events_free(&class.events);
 }
 
+/* Pointers and the context's ip are named, nothing else is, and not what nobody knows. */
+static void test_places(void)
+{
+	static const struct tb_field fields[] = {
+		{ TRACEBUF_FIELD_INTEGER, 8, TRACEBUF_FIELD_HEX, "p" }, { TRACEBUF_FIELD_STRING, 0, 0, "s" },
+		{ TRACEBUF_FIELD_SEQUENCE, 8, TRACEBUF_FIELD_HEX, "stack" }, { TRACEBUF_FIELD_INTEGER, 8, 0, "n" },
+		{ TRACEBUF_FIELD_INTEGER, 4, TRACEBUF_FIELD_HEX, "h" }, { TRACEBUF_FIELD_INTEGER, 8, TRACEBUF_FIELD_HEX, "q" },
+	};
+	static const uint8_t context[] = "\xe9\x03\0\0\xe8\x03\0\0\x88\x77\x66\x55\x44\x33\x22\x11";
+	static const uint8_t payload[] = "\x1f\0\0\0\0\0\0\0" "x\0" "\2\0\0\0" "\x11\0\0\0\0\0\0\0" "\x18\0\0\0\0\0\0\0"
+					 "\x28\0\0\0\0\0\0\0" "\x38\0\0\0" "\x41\0\0\0\0\0\0";
+	struct tb_stream_class class = { .context = TRACEBUF_CONTEXT_VTID | TRACEBUF_CONTEXT_VPID | TRACEBUF_CONTEXT_IP };
+	struct tb_event_class *event;
+
+	TB_ASSERT_EQUAL(tb_event_class_make(0, 13, "test:two", fields, 6, &event), 0);
+	TB_ASSERT_EQUAL(tb_events_add(&class.events, event), 0);
+	finder = find_some;
+	CU_ASSERT_STRING_EQUAL(line_of(false, &class, 0, payload, sizeof(payload), context),
+			       "[22:13:20.001234567] cpu=3 a \\\"b\\\"/1000/1001 vpid=1000 "
+			       "ip=0x1122334455667788 (a \\\"b\\\".so!run+0x12) test:two: { p = 0x1f (c+0xfed), s = \"x\", "
+			       "stack = [ 0x11, 0x18 (a \\\"b\\\".so!run+0x12) ], n = 40, h = 0x38, q = 0x41 }\n");
+	CU_ASSERT_STRING_EQUAL(line_of(true, &class, 0, payload, sizeof(payload), context),
+			       "{\"time\":1700000000001234567,\"cpu\":3,\"process\":\"a \\\"b\\\"\",\"pid\":1000,"
+			       "\"tid\":1001,\"vpid\":1000,\"ip\":1234605616436508552,\"event\":\"test:two\",\"fields\":{"
+			       "\"p\":31,\"s\":\"x\",\"stack\":[17,24],\"n\":40,\"h\":56,\"q\":65},\"symbols\":{"
+			       "\"ip\":\"a \\\"b\\\".so!run+0x12\",\"p\":\"c+0xfed\","
+			       "\"stack\":[null,\"a \\\"b\\\".so!run+0x12\"]}}\n");
+	finder = NULL;
+	CU_ASSERT(!strstr(line_of(true, &class, 0, payload, sizeof(payload), context), "symbols"));
+	tb_events_free(&class.events);
+}
+
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{ "integers", test_integers }, { "floats", test_floats }, { "strings", test_strings },
-		{ "lines", test_lines },
+		{ "lines", test_lines }, { "places", test_places },
 		CU_TEST_INFO_NULL,
 	};
 

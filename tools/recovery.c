@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "../daemon/outfile.h"
+#include "recovered_state.h"
 
 #define NSEC_PER_SEC 1000000000ull
 #define WRITE_SIZE (4u << 20)
@@ -265,6 +266,8 @@ int tb_recovery_write(const struct tb_remains *remains, const uint8_t uuid[16], 
 	if (dir < 0)
 		return dir;
 	ret = write_rings(recovery, dir, missing, data);
+	if (!ret)
+		ret = tb_recovered_state(recovery, dir);
 	if (!ret && !missing)
 		ret = write_metadata(recovery, dir);
 	if (ret)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "../libtracebuf/pattern.h"
 #include "../reader/trace.h"
+#include "addresses.h"
 #include "complaint.h"
 #include "options.h"
 #include "view_line.h"
@@ -37,6 +38,7 @@ struct view {
 	bool json, help, list_options;
 	struct list processes, events;
 	const char *from, *to;
+	char *sysroot, *debug_dir;
 	unsigned int nr_reports;
 };
 
@@ -46,6 +48,9 @@ static const struct tb_option options[] = {
 	{ 'e', TB_OPTION_TEXT, "event", "event", NULL, "GLOB", "only these events; may be repeated" },
 	{ 0, TB_OPTION_TEXT, "from", "from", NULL, "TIME", "nothing before: seconds, or [YYYY-MM-DDT]HH:MM:SS[.frac]" },
 	{ 0, TB_OPTION_TEXT, "to", "to", NULL, "TIME", "nothing after" },
+	{ 0, TB_OPTION_PATH, "sysroot", "sysroot", NULL, "DIR", "the traced programs' files are below DIR" },
+	{ 0, TB_OPTION_PATH, "debug-dir", "debug-dir", NULL, "DIR",
+	  "debugging information is in DIR/.build-id (default: /usr/lib/debug)" },
 	{ 0, TB_OPTION_IGNORED, "no-pager", "no-pager", NULL, NULL, "" },
 	{ 'h', TB_OPTION_FLAG, "help", "help", "1", NULL, "show this help" },
 	{ 0, TB_OPTION_FLAG, "list-options", "list-options", "1", NULL, "list the options' names" },
@@ -63,6 +68,14 @@ static int append(struct list *list, const char *item)
 	return 0;
 }
 
+/* The option parser's value of a path does not outlive the call. */
+static int keep(char **to, const char *value)
+{
+	free(*to);
+	*to = strdup(value);
+	return *to ? 0 : tb_complain(TB_EXIT_FATAL, "view: out of memory");
+}
+
 static int take_option(void *context, const struct tb_option *option, const char *value)
 {
 	struct view *view = context;
@@ -71,6 +84,10 @@ static int take_option(void *context, const struct tb_option *option, const char
 		return append(&view->processes, value);
 	if (!strcmp(option->key, "event"))
 		return append(&view->events, value);
+	if (!strcmp(option->key, "sysroot"))
+		return keep(&view->sysroot, value);
+	if (!strcmp(option->key, "debug-dir"))
+		return keep(&view->debug_dir, value);
 	if (!strcmp(option->key, "from"))
 		view->from = value;
 	else if (!strcmp(option->key, "to"))
@@ -206,7 +223,10 @@ static int put_accounts(struct tb_trace *trace)
 
 static int put_trace(struct view *view, struct tb_trace *trace, char *buffer)
 {
-	struct tb_line_maker maker = { .json = view->json, .want_event = want_event, .data = view };
+	struct tb_line_maker maker = {
+		.json = view->json, .want_event = want_event, .data = view, .find_place = tb_addresses_find,
+	};
+	const struct tb_symbols_options symbols_options = { view->sysroot, view->debug_dir };
 	struct tb_trace_totals totals;
 	struct tb_output output;
 	int code = set_range(view, trace);
@@ -216,10 +236,14 @@ static int put_trace(struct view *view, struct tb_trace *trace, char *buffer)
 	tb_trace_totals(trace, &totals);
 	tb_output_init(&output, STDOUT_FILENO, buffer, BUFFER_SIZE);
 	maker.output = &output;
-	if (tb_line_maker_init(&maker, totals.nr_streams))
+	maker.place_data = tb_addresses_make(trace, view->dir, &symbols_options);
+	if (!maker.place_data || tb_line_maker_init(&maker, totals.nr_streams)) {
+		tb_addresses_free(maker.place_data);
 		return tb_complain(TB_EXIT_FATAL, "view: out of memory");
+	}
 	code = put_events(trace, &maker);
 	tb_line_maker_free(&maker);
+	tb_addresses_free(maker.place_data);
 	return code ? code : put_accounts(trace);
 }
 
@@ -269,6 +293,8 @@ int tb_view_main(int argc, char **argv)
 		signal(SIGPIPE, SIG_IGN);
 		code = view_dir(&view);
 	}
+	free(view.sysroot);
+	free(view.debug_dir);
 	free(view.processes.item);
 	free(view.events.item);
 	return code;

@@ -3,6 +3,8 @@
  * One line on one event, as text or as a JSON object:
  *   [HH:MM:SS.nnnnnnnnn] cpu=1 sort/1234/1235 provider:event: { field = 1, text = "a", list = [ 1, 2 ] }
  *   {"time":ns,"cpu":1,"process":"sort","pid":1234,"tid":1235,"event":"provider:event","fields":{...}}
+ * Behind an address of which it is known what lies there stands "(file!symbol+0x1)"; in JSON a member "symbols" of the
+ * event has all of those, by the names of their fields, "ip" for the context's.
  *
  * Invariant: all that does not change from event to event is text already: the second, the stream's CPU and process,
  * the class's names with what stands between its values. What remains is copying, and digits.
@@ -20,6 +22,7 @@
 struct tb_line_class {
 	const struct tb_event_class *class;
 	bool wanted;
+	bool has_addresses;			/* in one of its fields */
 	const char *end;			/* behind the last value */
 	size_t end_size;
 	size_t size[TRACEBUF_MAX_FIELDS + 1];	/* of the text before each value; if no field: of the whole */
@@ -31,6 +34,13 @@ struct tb_line_stream {
 	size_t size;				/* 0: not made yet */
 	char text[6 * TRACEBUF_PROCNAME_SIZE + 80];
 };
+
+/* Whether a field holds addresses: pointers are declared so. */
+static bool has_addresses(const struct tb_field *field)
+{
+	return field->size == sizeof(uint64_t) && field->flags & TRACEBUF_FIELD_HEX &&
+	       (field->type == TRACEBUF_FIELD_INTEGER || field->type == TRACEBUF_FIELD_SEQUENCE);
+}
 
 /* Puts what stands before field nr: names only, which need no escapes. */
 static size_t text_before(char *text, const struct tb_event_class *class, unsigned int nr, bool json)
@@ -59,13 +69,16 @@ static int make_class(const struct tb_line_maker *maker, const struct tb_event_c
 		return -ENOMEM;
 	text->class = class;
 	text->wanted = !maker->want_event || maker->want_event(maker->data, class->name);
-	text->end = maker->json ? "}}\n" : " }\n";
-	text->end_size = 3;
+	text->end = maker->json ? "}\n" : " }\n";
+	text->end_size = strlen(text->end);
+	text->has_addresses = false;
 	at = text->text;
 	for (unsigned int i = 0; i < class->nr_fields || !i; i++) {
 		text->size[i] = text_before(at, class, i, maker->json);
 		at += text->size[i];
 	}
+	for (unsigned int i = 0; i < class->nr_fields; i++)
+		text->has_addresses |= has_addresses(&class->field[i]);
 	*ret_text = text;
 	return 0;
 }
@@ -207,6 +220,55 @@ static int64_t sign_extend(uint64_t word, unsigned int size)
 	return (int64_t) (word << (64 - 8 * size)) >> (64 - 8 * size);
 }
 
+/* Text made of names can be long: names of events are bounded by the size of descriptions only. */
+static void put_text(struct tb_output *output, const char *text, size_t size)
+{
+	while (size) {
+		size_t part = size < 1024 ? size : 1024;
+
+		tb_output_need(output, part + TB_OUTPUT_NUMBER_SIZE);
+		tb_output_bytes(output, text, part);
+		text += part;
+		size -= part;
+	}
+}
+
+static bool find_place(const struct tb_line_maker *maker, const struct tb_trace_event *event, uint64_t address,
+		       struct tb_line_place *ret_place)
+{
+	return maker->find_place && address && maker->find_place(maker->place_data, event, address, ret_place);
+}
+
+/* "file!symbol+0x1" or "file+0x1", in as much room as it takes. */
+static void put_place(const struct tb_line_maker *maker, const struct tb_line_place *place)
+{
+	struct tb_output *output = maker->output;
+
+	tb_output_string(output, place->object, strlen(place->object), maker->json);
+	tb_output_need(output, 1024);
+	if (place->symbol) {
+		tb_output_byte(output, '!');
+		tb_output_string(output, place->symbol, strlen(place->symbol), maker->json);
+		tb_output_need(output, 1024);
+	}
+	tb_output_byte(output, '+');
+	tb_output_hex(output, place->offset);
+	tb_output_need(output, 1024);
+}
+
+/* Text: what lies at the address that was put just now, if that is known. */
+static void put_place_behind(const struct tb_line_maker *maker, const struct tb_trace_event *event, uint64_t address)
+{
+	struct tb_line_place place;
+
+	if (!find_place(maker, event, address, &place))
+		return;
+	tb_output_need(maker->output, 1024);
+	TB_OUTPUT_LITERAL(maker->output, " (");
+	put_place(maker, &place);
+	tb_output_byte(maker->output, ')');
+}
+
 static void put_context(const struct tb_line_maker *maker, const struct tb_trace_event *event)
 {
 	const uint8_t *at = event->event.context;
@@ -226,6 +288,8 @@ static void put_context(const struct tb_line_maker *maker, const struct tb_trace
 	if (event->context & TRACEBUF_CONTEXT_IP) {
 		tb_output_bytes(output, json ? ",\"ip\":" : " ip=", json ? 6 : 4);
 		(json ? tb_output_unsigned : tb_output_hex)(output, load(at, 8));
+		if (!json)
+			put_place_behind(maker, event, load(at, 8));
 		at += 8;
 	}
 	if (event->context & TRACEBUF_CONTEXT_PROCNAME) {
@@ -315,17 +379,122 @@ static const uint8_t *put_value(struct tb_output *output, const struct tb_field 
 	}
 }
 
-/* Text made of names can be long: names of events are bounded by the size of descriptions only. */
-static void put_text(struct tb_output *output, const char *text, size_t size)
+/* Text: addresses, each with what lies there. Returns what lies behind them. */
+static const uint8_t *put_addresses(const struct tb_line_maker *maker, const struct tb_trace_event *event,
+				    const struct tb_field *field, const uint8_t *at)
 {
-	while (size) {
-		size_t part = size < 1024 ? size : 1024;
+	struct tb_output *output = maker->output;
+	uint32_t length;
 
-		tb_output_need(output, part + TB_OUTPUT_NUMBER_SIZE);
-		tb_output_bytes(output, text, part);
-		text += part;
-		size -= part;
+	if (field->type == TRACEBUF_FIELD_INTEGER) {
+		tb_output_hex(output, load(at, 8));
+		put_place_behind(maker, event, load(at, 8));
+		return at + 8;
 	}
+	length = load(at, 4);
+	at += 4;
+	tb_output_byte(output, '[');
+	for (uint32_t i = 0; i < length; i++, at += 8) {
+		tb_output_need(output, 2 * TB_OUTPUT_NUMBER_SIZE);
+		tb_output_bytes(output, ", ", i ? 2 : 0);
+		tb_output_bytes(output, " ", !i);
+		tb_output_hex(output, load(at, 8));
+		put_place_behind(maker, event, load(at, 8));
+	}
+	tb_output_need(output, TB_OUTPUT_NUMBER_SIZE);
+	tb_output_bytes(output, " ]", 2);
+	return at;
+}
+
+/* JSON: what lies at an address, as a member of "symbols", or as an element of a list (name NULL). */
+static void put_symbol(const struct tb_line_maker *maker, const struct tb_trace_event *event, uint64_t address,
+		       const char *name, const char *separator)
+{
+	struct tb_output *output = maker->output;
+	struct tb_line_place place;
+	bool found = find_place(maker, event, address, &place);
+
+	tb_output_need(output, 1024);
+	put_text(output, separator, strlen(separator));
+	if (name) {
+		tb_output_byte(output, '"');
+		put_text(output, name, strlen(name));
+		TB_OUTPUT_LITERAL(output, "\":");
+	}
+	if (!found) {
+		TB_OUTPUT_LITERAL(output, "null");
+		return;
+	}
+	tb_output_byte(output, '"');
+	put_place(maker, &place);
+	tb_output_byte(output, '"');
+}
+
+/* Is it known what lies at one of the addresses of a field whose bytes begin at at? */
+static bool is_known(const struct tb_line_maker *maker, const struct tb_trace_event *event, const struct tb_field *field,
+		     const uint8_t *at)
+{
+	uint32_t length = field->type == TRACEBUF_FIELD_SEQUENCE ? load(at, 4) : 1;
+	struct tb_line_place place;
+	bool known = false;
+
+	at += field->type == TRACEBUF_FIELD_SEQUENCE ? 4 : 0;
+	for (uint32_t i = 0; i < length && !known; i++)
+		known = find_place(maker, event, load(at + 8 * i, 8), &place);
+	return known;
+}
+
+static void put_symbols_of(const struct tb_line_maker *maker, const struct tb_trace_event *event,
+			   const struct tb_field *field, const uint8_t *at, const char *separator)
+{
+	uint32_t length = load(at, 4);
+
+	if (field->type == TRACEBUF_FIELD_INTEGER) {
+		put_symbol(maker, event, load(at, 8), field->name, separator);
+		return;
+	}
+	tb_output_need(maker->output, 1024);
+	put_text(maker->output, separator, strlen(separator));
+	tb_output_byte(maker->output, '"');
+	put_text(maker->output, field->name, strlen(field->name));
+	TB_OUTPUT_LITERAL(maker->output, "\":");
+	for (uint32_t i = 0; i < length; i++)
+		put_symbol(maker, event, load(at + 4 + 8 * i, 8), NULL, i ? "," : "[");
+	tb_output_byte(maker->output, ']');
+}
+
+static const uint8_t *skip_value(const struct tb_field *field, const uint8_t *at)
+{
+	if (field->type == TRACEBUF_FIELD_STRING)
+		return at + strlen((const char *) at) + 1;
+	return at + (field->type == TRACEBUF_FIELD_SEQUENCE ? 4 + (size_t) load(at, 4) * field->size : field->size);
+}
+
+/* JSON: the member "symbols", if anything is to be said. */
+static void put_symbols(const struct tb_line_maker *maker, const struct tb_trace_event *event)
+{
+	const struct tb_event_class *class = event->event.class;
+	const uint8_t *at = event->event.payload, *context = event->event.context;
+	static const char first[] = ",\"symbols\":{";
+	const char *separator = first;
+	struct tb_line_place place;
+
+	if (event->context & TRACEBUF_CONTEXT_IP) {
+		context += tb_context_size(event->context & (TRACEBUF_CONTEXT_VTID | TRACEBUF_CONTEXT_VPID));
+		if (find_place(maker, event, load(context, 8), &place)) {
+			put_symbol(maker, event, load(context, 8), "ip", separator);
+			separator = ",";
+		}
+	}
+	for (unsigned int i = 0; i < class->nr_fields; at = skip_value(&class->field[i++], at)) {
+		if (!has_addresses(&class->field[i]) || !is_known(maker, event, &class->field[i], at))
+			continue;
+		put_symbols_of(maker, event, &class->field[i], at, separator);
+		separator = ",";
+	}
+	tb_output_need(maker->output, TB_OUTPUT_NUMBER_SIZE);
+	if (separator != first)
+		tb_output_byte(maker->output, '}');
 }
 
 int tb_line_put(struct tb_line_maker *maker, const struct tb_trace_event *event)
@@ -354,9 +523,17 @@ int tb_line_put(struct tb_line_maker *maker, const struct tb_trace_event *event)
 			put_text(output, text, class->size[i]);
 			text += class->size[i];
 		}
-		at = put_value(output, &class->class->field[i], at, maker->json);
+		if (class->has_addresses && !maker->json && has_addresses(&class->class->field[i]))
+			at = put_addresses(maker, event, &class->class->field[i], at);
+		else
+			at = put_value(output, &class->class->field[i], at, maker->json);
 	}
 	tb_output_need(output, TB_OUTPUT_NUMBER_SIZE);
+	if (maker->json) {
+		tb_output_byte(output, '}');
+		if (class->has_addresses || event->context & TRACEBUF_CONTEXT_IP)
+			put_symbols(maker, event);
+	}
 	tb_output_bytes(output, class->end, class->end_size);
 	return 0;
 }

@@ -10,11 +10,22 @@
 struct tb_line_class;
 struct tb_line_stream;
 
+/* What lies at an address. */
+struct tb_line_place {
+	const char *object;		/* name of the file */
+	const char *symbol;		/* in it; NULL: not known */
+	uint64_t offset;		/* in the symbol, else in the object */
+};
+
 /* Makes lines of events. */
 struct tb_line_maker {
 	bool json;
 	bool (*want_event)(void *data, const char *name);	/* NULL: all */
 	void *data;
+	/* What lies at an address that the event holds? false: not known. NULL: nobody knows. */
+	bool (*find_place)(void *place_data, const struct tb_trace_event *event, uint64_t address,
+			   struct tb_line_place *ret_place);
+	void *place_data;
 	struct tb_output *output;
 	struct tb_line_class **class;		/* hash table by the class's address, a power of two of slots */
 	size_t nr_classes, class_slots;
@@ -24,7 +35,7 @@ struct tb_line_maker {
 	char second_text[16];			/* "[HH:MM:SS." */
 };
 
-/* nr_streams: of the trace. 0, -ENOMEM. The four members on top are the caller's to set before. */
+/* nr_streams: of the trace. 0, -ENOMEM. What stands before class is the caller's to set before. */
 int tb_line_maker_init(struct tb_line_maker *maker, size_t nr_streams);
 
 /* Puts one line on an event, if it is wanted. 0, -ENOMEM. */

@@ -260,10 +260,13 @@ static void (*tracebuf__destructor)(void) __attribute__((section(".fini_array.00
 #define tracebuf_event(provider, ...) TRACEBUF__RECORD(provider, __VA_ARGS__, 0)
 #define TRACEBUF__RECORD(provider, name, ...) TRACEBUF__RECORD_(TRACEBUF__ID(provider, name), __VA_ARGS__)
 #define TRACEBUF__RECORD_(id, ...) TRACEBUF__RECORD__(id, __VA_ARGS__)
+/* Something follows the call: as the last of a function it would be a jump, and the place recorded its caller's. */
 #define TRACEBUF__RECORD__(id, ...) \
 	do { \
-		if (tracebuf__enabled_##id()) \
+		if (tracebuf__enabled_##id()) { \
 			tracebuf__record_##id(__VA_ARGS__); \
+			__asm__ volatile(""); \
+		} \
 	} while (0)
 
 #endif /* TRACEBUF_TRACEPOINT_H */
