@@ -67,7 +67,7 @@ static int copy_file(struct tb_recording *recording, int dir, const char *name)
 
 	if (ret)
 		return ret == -ENOENT ? 0 : ret;
-	ret = tb_file_replace(dir, name, text, size);
+	ret = tb_file_replace(dir, name, text, size, recording->sync);
 	free(text);
 	return ret;
 }
@@ -133,7 +133,7 @@ static int save_cuts(struct tb_recording *recording, const char *path, const cha
 		print_cut(out, drain);
 	ret = tb_text_close(out, &text);
 	if (!ret)
-		ret = tb_file_replace(recording->rings_fd, ".archived", text, size);
+		ret = tb_file_replace(recording->rings_fd, ".archived", text, size, false);
 	free(text);
 	return ret;
 }
@@ -183,6 +183,8 @@ int tb_archive_rotate(struct tb_recording *recording, char *path, size_t size, s
 	if (!ret)
 		ret = save_cuts(recording, path, "");
 	move_files(recording->output_fd, dir);
+	if (!ret && recording->sync && syncfs(dir))
+		ret = -errno;
 	if (!ret)
 		ret = save_cuts(recording, path, DONE);
 	recording->paused = false;

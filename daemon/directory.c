@@ -75,7 +75,7 @@ int tb_text_close(FILE *out, char *const *text)
 	return fclose(out) || is_cut || !*text ? -ENOMEM : 0;
 }
 
-int tb_file_replace(int dir, const char *name, const void *data, size_t size)
+int tb_file_replace(int dir, const char *name, const void *data, size_t size, bool sync)
 {
 	char temporary[TB_FILE_NAME_SIZE + 8];
 	int fd, ret;
@@ -85,12 +85,16 @@ int tb_file_replace(int dir, const char *name, const void *data, size_t size)
 	if (fd < 0)
 		return -errno;
 	ret = write_whole(fd, data, size);
+	if (!ret && sync && fdatasync(fd))
+		ret = -errno;
 	if (close(fd) && !ret)
 		ret = -errno;
 	if (!ret && renameat(dir, temporary, dir, name))
 		ret = -errno;
 	if (ret)
 		unlinkat(dir, temporary, 0);
+	if (!ret && sync && fsync(dir))
+		ret = -errno;
 	return ret;
 }
 

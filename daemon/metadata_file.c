@@ -184,7 +184,7 @@ int tb_metadata_replace(struct tb_recording *recording, int dir)
 
 	if (ret)
 		return ret;
-	ret = tb_file_replace(dir, "metadata", text, size);
+	ret = tb_file_replace(dir, "metadata", text, size, recording->sync);
 	free(text);
 	if (!ret && dir == recording->output_fd) {
 		recording->metadata_size = size;

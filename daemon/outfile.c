@@ -27,19 +27,39 @@ void tb_outfile_init(struct tb_outfile *out, int dir, const char *name)
 	snprintf(out->name, sizeof(out->name), "%s", name);
 }
 
+/* A descriptor or -errno. */
+static int open_file(struct tb_outfile *out, int flags)
+{
+	int fd = openat(out->dir, out->name,
+			O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags | (out->sync ? O_DSYNC : 0), 0644);
+
+	if (fd < 0)
+		return -errno;
+	if (out->sync && !out->named) {
+		if (fsync(out->dir)) {
+			int error = errno;
+
+			close(fd);
+			return -error;
+		}
+		out->named = true;
+	}
+	return fd;
+}
+
 int tb_outfile_fd(struct tb_outfile *out)
 {
 	if (out->fd < 0)
-		out->fd = openat(out->dir, out->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	return out->fd < 0 ? -errno : out->fd;
+		out->fd = open_file(out, 0);
+	return out->fd;
 }
 
 int tb_outfile_direct_fd(struct tb_outfile *out)
 {
 	if (out->direct_fd < 0 && !out->no_direct) {
-		out->direct_fd = openat(out->dir, out->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_DIRECT, 0644);
-		if (out->direct_fd < 0 && errno != EINVAL && errno != EOPNOTSUPP)
-			return -errno;
+		out->direct_fd = open_file(out, O_DIRECT);
+		if (out->direct_fd < 0 && out->direct_fd != -EINVAL && out->direct_fd != -EOPNOTSUPP)
+			return out->direct_fd;
 		out->no_direct = out->direct_fd < 0;
 	}
 	return out->no_direct ? tb_outfile_fd(out) : out->direct_fd;

@@ -17,6 +17,8 @@ struct tb_outfile {
 	char name[TB_OUTFILE_NAME_SIZE];
 	int fd, direct_fd;			/* -1: not open */
 	bool no_direct;				/* the file system does not take O_DIRECT */
+	bool sync;				/* a write returns when it is on the disk; for the caller to set */
+	bool named;				/* the file's name is on the disk, too */
 	uint64_t end;				/* bytes of finished packets */
 	uint64_t nr_packets;			/* finished packets */
 	uint64_t pending_first;			/* number of the first index entry that is not in the index file */

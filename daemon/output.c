@@ -147,7 +147,8 @@ static void print_process(FILE *out, const struct tb_process_info *info)
 
 void tb_output_append(struct tb_recording *recording, const char *name, const char *line, size_t size)
 {
-	int fd = openat(recording->output_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int fd = openat(recording->output_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW |
+			(recording->sync ? O_DSYNC : 0), 0644);
 
 	if (fd < 0 || write(fd, line, size) != (ssize_t) size)
 		tb_recording_trouble(recording, errno, name);

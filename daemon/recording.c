@@ -151,6 +151,9 @@ static int make_directories(struct tb_recording *recording, struct tb_message *m
 	if (ret)
 		return tb_fail(message, ret, "run directory %s: %s", daemon->rundir.path, strerror(-ret));
 	ret = tb_metadata_replace(recording, recording->output_fd);
+	/* The directories above, too. */
+	if (!ret && recording->sync && syncfs(recording->output_fd))
+		ret = -errno;
 	if (ret)
 		return tb_fail(message, ret, "output %s: %s", recording->output, strerror(-ret));
 	return 0;
@@ -182,21 +185,22 @@ static int check_new(struct tb_daemon *daemon, const char *name, const char *out
 	return 0;
 }
 
-int tb_recording_create(struct tb_daemon *daemon, const char *name, const char *output, bool snapshot,
+int tb_recording_create(struct tb_daemon *daemon, const struct tb_recording_options *options,
 			struct tb_recording **ret_recording, struct tb_message *message)
 {
 	struct tb_recording *recording;
-	int ret = check_new(daemon, name, output, message);
+	int ret = check_new(daemon, options->name, options->output, message);
 
 	if (ret)
 		return ret;
 	recording = tb_recording_alloc(daemon);
 	if (!recording)
 		return tb_fail(message, -ENOMEM, "out of memory");
-	recording->snapshot = snapshot;
+	recording->snapshot = options->snapshot;
+	recording->sync = options->sync;
 	recording->start = tb_clock_sample(&daemon->clock);
-	snprintf(recording->slot.name, sizeof(recording->slot.name), "%s", name);
-	snprintf(recording->output, sizeof(recording->output), "%s", output);
+	snprintf(recording->slot.name, sizeof(recording->slot.name), "%s", options->name);
+	snprintf(recording->output, sizeof(recording->output), "%s", options->output);
 	make_uuid(recording->slot.uuid);
 	ret = daemon->home->create(recording, message);
 	if (ret) {

@@ -31,6 +31,7 @@ struct tb_recording {
 	struct tracebuf_slot slot;		/* as processes see it */
 	struct tb_rules rules;
 	bool snapshot;				/* nothing is written but by the verb snapshot */
+	bool sync;				/* what rings let go of is on the disk, not only in a cache */
 	bool stopping;				/* not active any more, but what was lost is still counted */
 	char output[PATH_MAX];
 	int output_fd, rings_fd;		/* the trace directory, rings/<generation>/ */
@@ -74,7 +75,11 @@ int tb_fail(struct tb_message *message, int error, const char *format, ...) __at
  * The verbs on a trace. 0 or -errno with a message; on an error nothing has changed. create also fails with -EAGAIN:
  * the free slots are in quarantine, to be tried again in some milliseconds.
  */
-int tb_recording_create(struct tb_daemon *daemon, const char *name, const char *output, bool snapshot,
+struct tb_recording_options {
+	const char *name, *output;
+	bool snapshot, sync;			/* as in struct tb_recording */
+};
+int tb_recording_create(struct tb_daemon *daemon, const struct tb_recording_options *options,
 			struct tb_recording **ret_recording, struct tb_message *message);
 int tb_recording_add_channel(struct tb_recording *recording, const struct tracebuf_channel *channel,
 			     struct tb_message *message);

@@ -52,8 +52,11 @@ int tb_dir_remove(int dir, const char *name);
  * missing or cut. 0, -ENOMEM (*text is still for free()).
  */
 int tb_text_close(FILE *out, char *const *text);
-/* Replaces the file name of dir with size bytes, by rename: readers see the old or the new one. 0 or -errno. */
-int tb_file_replace(int dir, const char *name, const void *data, size_t size);
+/*
+ * Replaces the file name of dir with size bytes, by rename: readers see the old or the new one. sync: when this returns,
+ * the new one is on the disk. 0 or -errno.
+ */
+int tb_file_replace(int dir, const char *name, const void *data, size_t size, bool sync);
 /* Reads the whole file name of dir, at most max bytes; *ret_data is NUL-terminated and for free(). 0 or -errno. */
 int tb_file_read(int dir, const char *name, size_t max, char **ret_data, size_t *ret_size);
 

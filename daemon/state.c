@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a killed daemon leaves to the next one beside the rings: text, key=value, a line each.
- *   .trace      name, uuid, home, output, snapshot, active, slot, clock, boot, channels and rules; replaced by rename
+ *   .trace      name, uuid, home, output, snapshot, sync, active, slot, clock, boot, channels, rules; replaced by rename
  *   .accounts   a line for each ring that is done, appended before its file is removed
  *
  * Invariant: .trace is written before the control page shows what it says, so that the next daemon, which writes the
@@ -57,14 +57,14 @@ int tb_state_save(const struct tb_recording *recording, const struct tracebuf_sl
 	for (int i = 0; i < 16; i++)
 		fprintf(out, "%02x", slot->uuid[i]);
 	fprintf(out, "\nhome=%s", recording->daemon->home->name);
-	fprintf(out, "\noutput=%s\nsnapshot=%d\nactive=%u\nslot=%u\nboot=%s\n", recording->output, recording->snapshot,
-		slot->active, recording->number, recording->daemon->clock.boot_id);
+	fprintf(out, "\noutput=%s\nsnapshot=%d\nsync=%d\nactive=%u\nslot=%u\nboot=%s\n", recording->output,
+		recording->snapshot, recording->sync, slot->active, recording->number, recording->daemon->clock.boot_id);
 	fprintf(out, "clock=%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", start->ticks, start->monotonic_ns, start->realtime_ns);
 	print_channels(out, slot);
 	print_rules(out, rules);
 	ret = tb_text_close(out, &text);
 	if (!ret)
-		ret = tb_file_replace(recording->rings_fd, ".trace", text, size);
+		ret = tb_file_replace(recording->rings_fd, ".trace", text, size, false);
 	free(text);
 	return ret;
 }
@@ -121,6 +121,8 @@ static int parse_line(struct tb_recording *recording, const char *key, const cha
 		snprintf(recording->output, sizeof(recording->output), "%s", value);
 	} else if (!strcmp(key, "snapshot")) {
 		recording->snapshot = value[0] == '1';
+	} else if (!strcmp(key, "sync")) {
+		recording->sync = value[0] == '1';
 	} else if (!strcmp(key, "active")) {
 		slot->active = value[0] == '1';
 	} else if (!strcmp(key, "slot")) {

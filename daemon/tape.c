@@ -29,6 +29,7 @@ void tb_tape_init(struct tb_tape *tape, int dir, const struct tb_drain *drain)
 	snprintf(name, sizeof(name), "%s_%d-%llx_%u_%u", drain->info.channel_name, drain->info.pid,
 		 (unsigned long long) drain->info.incarnation, drain->info.cpu, drain->info.instance);
 	tb_outfile_init(&tape->out, dir, name);
+	tape->out.sync = drain->recording->sync;
 }
 
 uint64_t tb_tape_overwritten(const struct tb_tape *tape)
@@ -41,6 +42,7 @@ uint64_t tb_tape_overwritten(const struct tb_tape *tape)
 void tb_tape_restart(struct tb_tape *tape)
 {
 	tb_outfile_rest(&tape->out);
+	tape->out.named = false;
 	tape->out.end = tape->out.nr_packets = 0;
 	tape->nr_events = tape->size = tape->partial.file_size = 0;
 }

@@ -22,11 +22,16 @@
 #define DEFAULT_SUBBUF_SIZE (512u << 10)
 #define DEFAULT_NR_SUBBUFS 4
 
+static bool is_set(const struct tb_request *request, const char *key)
+{
+	const char *value = tb_request_get(request, key);
+
+	return value && !strcmp(value, "1");
+}
+
 static bool wants_json(const struct tb_request *request)
 {
-	const char *json = tb_request_get(request, "json");
-
-	return json && !strcmp(json, "1");
+	return is_set(request, "json");
 }
 
 /* The trace that the request names, or the only one. NULL and a message. */
@@ -99,15 +104,18 @@ static void tell(const struct tb_request *request, struct tb_answer *answer, con
 
 static int run_create(struct tb_daemon *daemon, const struct tb_request *request, struct tb_answer *answer)
 {
-	const char *name = tb_request_get(request, "name"), *output = tb_request_get(request, "output");
-	const char *snapshot = tb_request_get(request, "snapshot");
+	const struct tb_recording_options options = {
+		.name = tb_request_get(request, "name"),
+		.output = tb_request_get(request, "output"),
+		.snapshot = is_set(request, "snapshot"),
+		.sync = is_set(request, "sync"),
+	};
 	struct tb_recording *recording;
 	int ret;
 
-	if (!name || !output)
-		return tb_fail(&answer->message, -EINVAL, "create: %s is missing", name ? "output" : "name");
-	ret = tb_recording_create(daemon, name, output, snapshot && !strcmp(snapshot, "1"), &recording,
-				  &answer->message);
+	if (!options.name || !options.output)
+		return tb_fail(&answer->message, -EINVAL, "create: %s is missing", options.name ? "output" : "name");
+	ret = tb_recording_create(daemon, &options, &recording, &answer->message);
 	if (!ret)
 		tell(request, answer, recording, recording->snapshot ? "created, snapshots to" : "created, written to",
 		     recording->output);
@@ -360,7 +368,7 @@ static const struct verb {
 	int (*run)(struct tb_daemon *daemon, const struct tb_request *request, struct tb_answer *answer);
 } verbs[] = {
 	{ "version", " ", run_version },
-	{ "create", " name output snapshot ", run_create },
+	{ "create", " name output snapshot sync ", run_create },
 	{ "destroy", " trace ", run_destroy },
 	{ "enable-channel", " trace channel mode subbuf-size num-subbuf context block-timeout ", run_enable_channel },
 	{ "enable-event", " trace channel pattern ", run_enable_event },

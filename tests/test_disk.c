@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The disk's end: full, gone, or never there. The daemon says so on one line, goes on, counts what it had to drop;
- * traces elsewhere notice nothing, and what was written can be read.
+ * traces elsewhere notice nothing, and what was written can be read. And its caches: who asks for it gets past them.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
@@ -25,17 +27,22 @@ static bool mount_tmpfs(const char *path, const char *options)
 	return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && mount("tmpfs", path, "tmpfs", 0, options) == 0;
 }
 
-static bool create_at(struct fixture *fixture, const char *name, const char *path)
+static bool create_with(struct fixture *fixture, const char *name, const char *path, const char *option)
 {
 	char create[64], output[128], trace[64];
 
 	snprintf(create, sizeof(create), "name=%s", name);
 	snprintf(output, sizeof(output), "output=%s", path);
 	snprintf(trace, sizeof(trace), "trace=%s", name);
-	return fixture_ok(fixture, "create", create, output, NULL) &&
+	return fixture_ok(fixture, "create", create, output, option, NULL) &&
 	       fixture_ok(fixture, "enable-channel", trace, "channel=channel0", "mode=discard", "subbuf-size=65536",
 			  "num-subbuf=16", NULL) &&
 	       fixture_ok(fixture, "enable-event", trace, "pattern=*", NULL) && fixture_ok(fixture, "start", trace, NULL);
+}
+
+static bool create_at(struct fixture *fixture, const char *name, const char *path)
+{
+	return create_with(fixture, name, path, NULL);
 }
 
 static void expect_complaint(struct fixture *fixture)
@@ -131,10 +138,93 @@ static void directory_removed(void)
 	fixture_close(&fixture);
 }
 
+/* Does each write to this open file reach the disk before it returns? */
+static bool is_synced(pid_t pid, const char *fd)
+{
+	char path[96], *text, *flags;
+	bool synced;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.16s", (int) pid, fd);
+	text = read_file(path);
+	flags = text ? strstr(text, "flags:") : NULL;
+	synced = flags && (strtoul(flags + strlen("flags:"), NULL, 8) & O_DSYNC);
+	free(text);
+	return synced;
+}
+
+/* The stream files in dir that the daemon has open: how many are synced, and how many are not. */
+static void count_open(const struct fixture *fixture, const char *dir, unsigned int nr[2])
+{
+	char path[64], target[256], prefix[128];
+	struct dirent *entry;
+	DIR *fds;
+
+	nr[false] = nr[true] = 0;
+	snprintf(prefix, sizeof(prefix), "%s/channel0_", dir);
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int) fixture->daemon);
+	fds = opendir(path);
+	while (fds && (entry = readdir(fds))) {
+		ssize_t size = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
+
+		target[size > 0 ? size : 0] = '\0';
+		if (!strncmp(target, prefix, strlen(prefix)))
+			nr[is_synced(fixture->daemon, entry->d_name)]++;
+	}
+	if (fds)
+		closedir(fds);
+}
+
+/* Until the daemon has been seen writing both traces. */
+static void check_open(const struct fixture *fixture, const char *fast, const char *safe)
+{
+	unsigned int nr_fast[2] = { 0, 0 }, nr_safe[2] = { 0, 0 };
+
+	for (int i = 0; i < 6000 && !(nr_fast[false] && nr_safe[true]); i++) {
+		usleep(10000);
+		count_open(fixture, fast, nr_fast);
+		count_open(fixture, safe, nr_safe);
+		TB_ASSERT_EQUAL(nr_fast[true], 0);
+		TB_ASSERT_EQUAL(nr_safe[false], 0);
+	}
+	CU_ASSERT(nr_fast[false] && nr_safe[true]);
+}
+
+/* A trace made with --sync, also by the daemon that takes over. */
+static void synced(void)
+{
+	char fast[96], safe[96];
+	struct tick_shared *shared;
+	struct fixture fixture;
+	pid_t writer;
+
+	if (!fixture_open(&fixture))
+		return;
+	snprintf(fast, sizeof(fast), "%s/fast", fixture.dir);
+	snprintf(safe, sizeof(safe), "%s/safe", fixture.dir);
+	shared = worker_shared(&fixture);
+	if (fixture_start(&fixture) && create_with(&fixture, "fast", fast, NULL) &&
+	    create_with(&fixture, "safe", safe, "sync=1")) {
+		writer = worker_start(&fixture, "traced", 0, 1, 0, "tick");
+		worker_await_returned(shared, 0, 10000);
+		check_open(&fixture, fast, safe);
+		fixture_kill(&fixture);
+		if (fixture_start(&fixture))
+			check_open(&fixture, fast, safe);
+		shared->stop = 1;
+		TB_ASSERT_EQUAL(await(writer), 0);
+		fixture_destroy(&fixture, "fast");
+		fixture_destroy(&fixture, "safe");
+		referee(safe, REFEREE_DISCARDS, NULL);
+	}
+	fixture_stop(&fixture);
+	fixture_close(&fixture);
+}
+
 int main(void)
 {
 	static const CU_TestInfo cases[] = {
-		{ "disk_full", disk_full }, { "directory_removed", directory_removed }, CU_TEST_INFO_NULL,
+		{ "disk_full", disk_full }, { "directory_removed", directory_removed }, { "synced", synced },
+		CU_TEST_INFO_NULL,
 	};
 
 	return tb_run_suite("disk", cases);
