@@ -136,8 +136,11 @@ static void sound(void)
 		tb_note("%" PRIu64 " events", ledger.nr_events);
 		for (unsigned int i = 0; i < first_writer; i++)
 			TB_ASSERT_EQUAL(ledger.writer[i].nr, 0);
-		for (unsigned int i = first_writer; i < first_writer + nr_writers && !overwrite; i++)
+		for (unsigned int i = first_writer; i < first_writer + nr_writers && !overwrite; i++) {
 			CU_ASSERT(ledger_has_all(&ledger.writer[i], 0, judged[i].printed));
+			tb_note("writer %u: %" PRIu64 " counted, and %" PRIu64 " events there", i,
+				judged[i].printed, ledger.writer[i].nr);
+		}
 	}
 	ledger_free(&ledger);
 	/* Of a trace that was completed, what a ring had in memory lies in a file of its own. */
