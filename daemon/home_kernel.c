@@ -157,6 +157,9 @@ static int complain_create(const struct tb_recording *recording, int error, stru
 	case -EUSERS:
 		return tb_fail(message, error, "trace %s: the kernel has %d traces already, which is the limit; destroy one "
 			       "first", name, TRACEBUF_NR_SLOTS);
+	case -EDQUOT:
+		return tb_fail(message, error, "trace %s: your user has as many traces as the module's max_user_traces allows; "
+			       "destroy one first", name);
 	case -EBUSY:
 		return tb_fail(message, error, "trace %s: another daemon records with another clock: end its traces, or start "
 			       "tracebufd with its --clock", name);
@@ -172,8 +175,8 @@ static int create(struct tb_recording *recording, struct tb_message *message)
 	struct tb_kernel *kernel = daemon->kernel;
 	struct nlmsghdr *request = tb_netlink_begin(&kernel->netlink, TRACEBUF_CMD_TRACE_CREATE, false);
 	struct tracebuf_slot *slot;
+	int device = open(TRACEBUF_DEVICE, O_RDWR | O_CLOEXEC), ret;
 	uint8_t boot_id[16];
-	int ret;
 
 	tb_uuid_parse(daemon->clock.boot_id, boot_id);
 	mnl_attr_put(request, TRACEBUF_A_BOOT_ID, sizeof(boot_id), boot_id);
@@ -182,9 +185,13 @@ static int create(struct tb_recording *recording, struct tb_message *message)
 	mnl_attr_put_u32(request, TRACEBUF_A_CLOCK, daemon->clock.kind);
 	mnl_attr_put_u64(request, TRACEBUF_A_FREQUENCY, daemon->clock.frequency);
 	mnl_attr_put_u32(request, TRACEBUF_A_RSEQ_WORKS, kernel->rseq_works);
+	if (device >= 0)
+		mnl_attr_put_u32(request, TRACEBUF_A_DEVICE, (uint32_t) device);
 	if (kernel->domain[0])
 		mnl_attr_put_strz(request, TRACEBUF_A_DOMAIN, kernel->domain);
 	ret = tb_netlink_call(&kernel->netlink, created, recording);
+	if (device >= 0)
+		close(device);
 	if (!ret && (!recording->slot.generation || recording->number >= TRACEBUF_NR_SLOTS))
 		ret = -EPROTO;
 	if (ret)

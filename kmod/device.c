@@ -394,6 +394,16 @@ static struct miscdevice device = {
 	.fops = &device_operations,
 };
 
+bool tb_device_is_open(unsigned int fd)
+{
+	struct file *file = fget(fd);
+	bool is_device = file && file->f_op == &device_operations;
+
+	if (file)
+		fput(file);
+	return is_device;
+}
+
 int tb_device_init(void)
 {
 	device.mode = device_mode;

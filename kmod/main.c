@@ -28,6 +28,10 @@ unsigned int tb_max_processes = 16384;
 module_param_named(max_processes, tb_max_processes, uint, 0644);
 MODULE_PARM_DESC(max_processes, "processes that can be traced at one time (default 16384)");
 
+unsigned int tb_max_user_traces = TRACEBUF_NR_SLOTS / 2;
+module_param_named(max_user_traces, tb_max_user_traces, uint, 0644);
+MODULE_PARM_DESC(max_user_traces, "traces of one user without CAP_SYS_RESOURCE (default 8)");
+
 static int __init init_tracebuf(void)
 {
 	int err;

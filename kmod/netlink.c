@@ -18,7 +18,7 @@ static const struct nla_policy trace_policy[TRACEBUF_A_GENERATION + 1] = {
 	[TRACEBUF_A_GENERATION] = { .type = NLA_U64 },
 };
 
-static const struct nla_policy create_policy[TRACEBUF_A_PERSISTENT + 1] = {
+static const struct nla_policy create_policy[TRACEBUF_A_DEVICE + 1] = {
 	[TRACEBUF_A_NAME] = { .type = NLA_STRING, .len = TRACEBUF_NAME_SIZE - 1 },
 	[TRACEBUF_A_UUID] = NLA_POLICY_EXACT_LEN(16),
 	[TRACEBUF_A_DOMAIN] = { .type = NLA_STRING, .len = TRACEBUF_MAX_DOMAIN_SIZE },
@@ -27,6 +27,7 @@ static const struct nla_policy create_policy[TRACEBUF_A_PERSISTENT + 1] = {
 	[TRACEBUF_A_RSEQ_WORKS] = NLA_POLICY_MAX(NLA_U32, 1),
 	[TRACEBUF_A_BOOT_ID] = NLA_POLICY_EXACT_LEN(16),
 	[TRACEBUF_A_PERSISTENT] = NLA_POLICY_RANGE(NLA_U32, 1, 1),
+	[TRACEBUF_A_DEVICE] = { .type = NLA_U32 },
 };
 
 static const struct nla_policy channel_policy[TRACEBUF_A_CHANNEL_CONFIG + 1] = {
@@ -129,6 +130,9 @@ static void explain_create(struct genl_info *info, int error)
 	case -EUSERS:
 		GENL_SET_ERR_MSG(info, "there are 16 traces already");
 		break;
+	case -EDQUOT:
+		GENL_SET_ERR_MSG(info, "the user has as many traces as max_user_traces allows");
+		break;
 	case -EAGAIN:
 		GENL_SET_ERR_MSG(info, "the free slots rest for a moment after their last trace");
 		break;
@@ -145,6 +149,17 @@ static void explain_create(struct genl_info *info, int error)
 		GENL_SET_ERR_MSG(info, "name, domain or frequency is not one");
 		break;
 	}
+}
+
+/* Who sends it may trace programs at all: by its capability, or because it could open the device. */
+static int check_access(struct sk_buff *skb, struct genl_info *info)
+{
+	const struct nlattr *device = info->attrs[TRACEBUF_A_DEVICE];
+
+	if (netlink_capable(skb, CAP_SYS_ADMIN) || (device && tb_device_is_open(nla_get_u32(device))))
+		return 0;
+	GENL_SET_ERR_MSG(info, "wants an open descriptor of " TRACEBUF_DEVICE);
+	return -EACCES;
 }
 
 static int put_created(struct sk_buff *reply, const struct tb_trace *trace)
@@ -226,6 +241,9 @@ static int do_create(struct sk_buff *skb, struct genl_info *info)
 		return -EPERM;
 	if (!file || (!request.is_admin && !uid_eq(file->f_cred->euid, current_euid())))
 		return -EPERM;
+	ret = check_access(skb, info);
+	if (ret)
+		return ret;
 	reply = new_reply(info, &head);
 	if (!reply)
 		return -ENOMEM;

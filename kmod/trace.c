@@ -194,6 +194,15 @@ bool tb_trace_has_daemon(const struct tb_trace *trace)
 
 /* ---- making and destroying ---- */
 
+static bool has_quota(kuid_t uid)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int slot = 0; slot < TRACEBUF_NR_SLOTS; slot++)
+		nr += traces[slot] && uid_eq(traces[slot]->uid, uid);
+	return nr < READ_ONCE(tb_max_user_traces) || ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE);
+}
+
 /* The free slot that has rested longest; -EUSERS, -EAGAIN. */
 static int find_slot(void)
 {
@@ -358,6 +367,8 @@ int tb_trace_create(const struct tb_trace_request *request, struct tb_trace **re
 		return ret;
 	if (slot < 0)
 		return slot;
+	if (!has_quota(current_euid()))
+		return -EDQUOT;
 	trace = make(request, slot);
 	if (!trace)
 		return -ENOMEM;

@@ -48,6 +48,7 @@ extern struct workqueue_struct *tb_dump_wq;	/* statedumps: who waits for tb_wq m
 extern unsigned long tb_max_pages;		/* in all */
 extern unsigned long tb_max_user_pages;		/* of one user; who has CAP_SYS_RESOURCE is not limited by this */
 extern unsigned int tb_max_processes;		/* in all */
+extern unsigned int tb_max_user_traces;		/* of one user; as tb_max_user_pages */
 
 /* ---- pages.c: pages, who pays for them, and where they are ---- */
 
@@ -329,6 +330,7 @@ static inline struct tb_process *tb_process_from(struct tb_object *object)
 
 int tb_device_init(void);
 void tb_device_exit(void);
+bool tb_device_is_open(unsigned int fd);	/* is this current's descriptor of the device? */
 /* The ioctls on a file opened to read, which debugfs files have as well. */
 long tb_reader_ioctl(struct tb_object *object, unsigned int number, unsigned long arg);
 /* Copies in a size-first struct: known bytes, -E2BIG, -EINVAL (shorter than its first word), -EFAULT. */

@@ -716,10 +716,11 @@ TRACEBUF__SIZE(tracebuf_ioc_put, 16);
 
 enum tracebuf_cmd {
 	TRACEBUF_CMD_UNSPEC,
-	/* NAME, UUID, CLOCK, FREQUENCY, RSEQ_WORKS; DOMAIN if not "", BOOT_ID if known, PERSISTENT if it is to be placed in
-	   the region (CAP_SYS_ADMIN in the initial user namespace) -> GENERATION, SLOT, DIRECTORY. -EUSERS: all slots are
-	   taken; -EAGAIN: the free ones are in quarantine; -EBUSY: others use another clock; -ENXIO: there is no region;
-	   -EADDRINUSE: another trace is placed there. */
+	/* NAME, UUID, CLOCK, FREQUENCY, RSEQ_WORKS; DOMAIN if not "", BOOT_ID if known, DEVICE (wanted of who has no
+	   CAP_SYS_ADMIN in the initial user namespace: -EACCES), PERSISTENT if it is to be placed in the region (only with
+	   that capability) -> GENERATION, SLOT, DIRECTORY. -EUSERS: all slots are taken; -EDQUOT: the user has as many as a
+	   user without CAP_SYS_RESOURCE may; -EAGAIN: the free ones are in quarantine; -EBUSY: others use another clock;
+	   -ENXIO: there is no region; -EADDRINUSE: another trace is placed there. */
 	TRACEBUF_CMD_TRACE_CREATE,
 	TRACEBUF_CMD_TRACE_ADOPT,	/* GENERATION: the caller is its daemon from now on */
 	TRACEBUF_CMD_CHANNEL_SET,	/* GENERATION, CHANNEL, CHANNEL_CONFIG; the next number, or (not active) an old one */
@@ -782,6 +783,7 @@ enum tracebuf_attribute {
 	TRACEBUF_A_PERSISTENT,		/* u32, 1 */
 	TRACEBUF_A_NR_REGION_PAGES,	/* u64: in use, of this boot's half */
 	TRACEBUF_A_MAX_REGION_PAGES,	/* u64: of this boot's half */
+	TRACEBUF_A_DEVICE,		/* u32: a descriptor of TRACEBUF_DEVICE in the sending process */
 	TRACEBUF_A_END,
 };
 

@@ -7,6 +7,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <poll.h>
@@ -417,6 +418,7 @@ static int create(struct control *control, const char *name, const char *domain,
 		  struct control_facts *ret_facts)
 {
 	struct control_request request;
+	int device = open(TRACEBUF_DEVICE, O_RDWR | O_CLOEXEC), result;
 	uint64_t uuid[2] = { tb_random(), tb_random() };
 
 	control_begin(&request, TRACEBUF_CMD_TRACE_CREATE);
@@ -429,7 +431,12 @@ static int create(struct control *control, const char *name, const char *domain,
 		control_put_text(&request, TRACEBUF_A_DOMAIN, domain);
 	if (is_persistent)
 		control_put_u32(&request, TRACEBUF_A_PERSISTENT, 1);
-	return control_send(control, &request, ret_facts);
+	if (device >= 0)
+		control_put_u32(&request, TRACEBUF_A_DEVICE, (uint32_t) device);
+	result = control_send(control, &request, ret_facts);
+	if (device >= 0)
+		close(device);
+	return result;
 }
 
 int control_create(struct control *control, const char *name, const char *domain, struct control_trace *ret_trace)

@@ -8,10 +8,14 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "control.h"
+#include "device.h"
 #include "tests/harness.h"
+
+static int device = -1;
 
 static void put_create(uint64_t *state, struct control_request *request)
 {
@@ -25,6 +29,7 @@ static void put_create(uint64_t *state, struct control_request *request)
 	control_put_u64(request, TRACEBUF_A_FREQUENCY, 1000000000000);
 	control_put_u32(request, TRACEBUF_A_RSEQ_WORKS, 1);
 	control_put_text(request, TRACEBUF_A_DOMAIN, "fuzz");
+	control_put_u32(request, TRACEBUF_A_DEVICE, (uint32_t) device);
 }
 
 static void put_channel(uint64_t *state, struct control_request *request)
@@ -100,6 +105,7 @@ void fuzz_netlink(uint64_t end_ms, uint64_t state)
 	static _Alignas(8) char answer[65536];
 	struct control control, looking;
 
+	device = device_open();
 	if (!CHECK_IS(control_open(&control), 0) || !CHECK_IS(control_open(&looking), 0))
 		return;
 	if (fuzz_below(&state, 2))
@@ -116,4 +122,5 @@ void fuzz_netlink(uint64_t end_ms, uint64_t state)
 	}
 	control_close(&control);
 	control_close(&looking);
+	close(device);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -159,6 +160,51 @@ static void check_user_limit(const struct control_trace *trace)
 	child_run(check_root_passes, (void *) trace);
 	set_parameter(PARAMETER("max_user_pages"), before);
 	child_tell(&user, 1);
+	child_end(&user);
+}
+
+/* Makes traces until it is refused, which the device's mode and its limit decide. */
+static void make_traces(struct child *self, void *arg)
+{
+	struct control_trace trace[TRACEBUF_NR_SLOTS];
+	struct control own;
+	uint64_t expected;
+	unsigned int nr = 0;
+	int result;
+
+	(void) arg;
+	become(NOBODY);
+	CHECK_IS(control_open(&own), 0);
+	while (child_hear(self, &expected)) {
+		for (nr = 0; !(result = control_create(&own, "mine", DOMAIN, &trace[nr])) && nr < TRACEBUF_NR_SLOTS - 1; nr++)
+			;
+		CHECK_IS(result, expected ? -EDQUOT : -EACCES);
+		CHECK_IS(nr, expected);
+		for (unsigned int i = 0; i < nr; i++)
+			CHECK_IS(control_destroy(&own, &trace[i]), 0);
+		child_tell(self, nr);
+	}
+}
+
+/* A user who may not open the device makes none; one who may, as many as are allowed to a user. */
+static void test_traces(void)
+{
+	uint64_t before = (uint64_t) file_number(PARAMETER("max_user_traces")), number;
+	struct child user;
+	struct stat device;
+
+	if (device_is_missing() || !CHECK_IS(stat(TRACEBUF_DEVICE, &device), 0) || !child_start(&user, make_traces, NULL))
+		return;
+	CHECK_IS(chmod(TRACEBUF_DEVICE, 0600), 0);
+	child_tell(&user, 0);
+	CHECK(child_hear(&user, &number));
+	CHECK_IS(chmod(TRACEBUF_DEVICE, 0666), 0);
+	set_parameter(PARAMETER("max_user_traces"), 3);
+	child_tell(&user, 3);
+	CHECK(child_hear(&user, &number));
+	set_parameter(PARAMETER("max_user_traces"), before);
+	CHECK_IS(chmod(TRACEBUF_DEVICE, device.st_mode & 07777), 0);
+	shutdown(user.fd, SHUT_WR);
 	child_end(&user);
 }
 
@@ -375,6 +421,7 @@ int main(void)
 		{ "begin", begin },
 		{ "pages: in all and of a user", test_pages },
 		{ "processes", test_processes },
+		{ "traces of a user", test_traces },
 		{ "unloading", test_unload },
 		{ "end: pages are back", end },
 		CU_TEST_INFO_NULL,

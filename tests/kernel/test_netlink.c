@@ -79,6 +79,7 @@ static const struct wrong_attribute wrong_create[] = {
 	{ "rseq_works 2", TRACEBUF_A_RSEQ_WORKS, 4, "\2" },
 	{ "long domain", TRACEBUF_A_DOMAIN, 130, LONG_64 LONG_64 "a" },
 	{ "domain with a control character", TRACEBUF_A_DOMAIN, 4, "a\nb" },
+	{ "device of two bytes", TRACEBUF_A_DEVICE, 2, "\1" },
 	{ "attribute of another command", TRACEBUF_A_SLOT, 4, "\1" },
 	{ "unknown attribute", TRACEBUF_A_END, 4, "\1" },
 	{ "far attribute", 1000, 4, "\1" },
