@@ -3,7 +3,7 @@
  * Finding memory that was reserved at boot for this purpose, and mapping it.
  *
  * Two forms. By name (reserve_mem=, from 6.12 on): that is memory of the kernel's own map that nobody else uses, with
- * struct pages. By address (memmap=SIZE$ADDRESS): the firmware's map says "Reserved", and the kernel has no struct pages
+ * struct pages; where it lies may differ from boot to boot if the kernel itself lies at random. By address (memmap=SIZE$ADDRESS): the firmware's map says "Reserved", and the kernel has no struct pages
  * of it. It gets them from memremap_pages(), which takes whole sub-sections of the memory map and does not touch what the
  * memory holds; a page that nobody has mapped or pinned has a reference count of 1.
  *
@@ -62,6 +62,10 @@ static int check_address(const char *text, u64 physical, u64 size)
 
 	if (err)
 		return err;
+	if (!IS_ENABLED(CONFIG_ZONE_DEVICE)) {
+		pr_err("tracebuf: region=%s: this kernel has no CONFIG_ZONE_DEVICE\n", text);
+		return -EOPNOTSUPP;
+	}
 	if (!IS_ALIGNED(physical | size, SUBSECTION_SIZE)) {
 		pr_err("tracebuf: region=%s: address and size must be multiples of %lu KiB\n", text,
 		       SUBSECTION_SIZE / 1024);
