@@ -283,7 +283,7 @@ static unsigned int choose(uint64_t *state, enum kind kind)
 
 	if (fuzz_below(state, 8))
 		return for_kind[kind][fuzz_below(state, 8)];
-	return fuzz_below(state, 4) ? 1 + (unsigned int) fuzz_below(state, 11) : (unsigned int) fuzz_below(state, 256);
+	return fuzz_below(state, 4) ? 1 + (unsigned int) fuzz_below(state, 12) : (unsigned int) fuzz_below(state, 256);
 }
 
 static enum kind kind_after(unsigned int number)
@@ -302,13 +302,13 @@ static void call(uint64_t *state, struct fd *fd)
 	memcpy(arg.bytes, &size, sizeof(size));
 	if (fuzz_below(state, 3) == 0)
 		fuzz_mutate(state, &arg, size);
-	if (number == 2 || number == 11)
+	if (number == 2 || number == 11 || number == 12)
 		at = fuzz_below(state, 10) ? NULL : &arg;
 	else if (fuzz_below(state, 50) == 0)
 		at = (void *) (uintptr_t) fuzz_evil(state);
 	if (ioctl(fd->fd, _IO(TRACEBUF_IOC_MAGIC, number), at))
 		return;
-	fuzz_add(&fuzz_counted->call[number % 12]);
+	fuzz_add(&fuzz_counted->call[number % 13]);
 	if (number == 1 || number == 2 || number == 5 || number == 8)
 		fd->kind = kind_after(number);
 	if (number == 1 && arg.of_register.incarnation) {

@@ -7,7 +7,7 @@
 
 /* What has succeeded, in all processes that were forked since: calls by their number, mappings, messages accepted. */
 struct fuzz_counts {
-	uint64_t call[12], map, message;
+	uint64_t call[13], map, message;
 };
 struct fuzz_counts *fuzz_count(void);
 extern struct fuzz_counts *fuzz_counted;

@@ -43,6 +43,10 @@ check 'locked down: babeltrace2' "$(babeltrace2 /tmp/t 2>&1 | grep -c shop:order
 "$tracebuf" start
 "$hello" >/dev/null
 check 'locked down: another trace' "$("$tracebuf" destroy | grep -c 'total: 9 recorded')" 1
+previous=/sys/kernel/debug/tracebuf/previous
+if [ -d $previous ]; then
+	check 'locked down: previous/' "$(head -c 8192 $previous/memory | wc -c) $(grep -c '^number:' $previous/info)" '8192 1'
+fi
 kill %1
 wait
 echo "# lockdown: $passed passed, $failed failed, 0 skipped"

@@ -96,7 +96,7 @@ static void note_counts(const struct fuzz_counts *counts)
 {
 	char text[256] = "";
 
-	for (unsigned int i = 1; i < 12; i++)
+	for (unsigned int i = 1; i < 13; i++)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), " %llu",
 			 (unsigned long long) counts->call[i]);
 	tb_note("calls that succeeded, by number:%s; mappings: %llu; messages: %llu", text,

@@ -145,7 +145,7 @@ static void test_sizes(void)
 static void check_unknown(int fd)
 {
 	static const unsigned long unknown[] = {
-		_IO(TRACEBUF_IOC_MAGIC, 0), _IO(TRACEBUF_IOC_MAGIC, 12), _IO(TRACEBUF_IOC_MAGIC, 255),
+		_IO(TRACEBUF_IOC_MAGIC, 0), _IO(TRACEBUF_IOC_MAGIC, 13), _IO(TRACEBUF_IOC_MAGIC, 255),
 		_IOWR(TRACEBUF_IOC_MAGIC, 1, int), _IO('T', 1), 0, 0xffffffff,
 	};
 
@@ -160,8 +160,10 @@ static void check_bound(int fd, bool is_reader)
 	struct tracebuf_ioc_open open_it = { .size = sizeof(open_it) };
 	struct tracebuf_ioc_switch leave = { .size = sizeof(leave) };
 	struct tracebuf_ioc_wait wait = { .size = sizeof(wait) };
+	int previous = device_call(fd, TRACEBUF_IOC_PREVIOUS, NULL);
 
 	check_unknown(fd);
+	CHECK(previous == -EBUSY || previous == -ENXIO);
 	CHECK_IS(device_call(fd, TRACEBUF_IOC_REGISTER, &of_register), -EBUSY);
 	CHECK_IS(device_call(fd, TRACEBUF_IOC_SELF, NULL), -EBUSY);
 	CHECK_IS(device_call(fd, TRACEBUF_IOC_RING, &ring), -EBUSY);

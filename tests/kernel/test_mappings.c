@@ -580,7 +580,7 @@ static void test_addresses(void)
 }
 
 /* After all that, no page more than before. */
-static uint64_t pages_at_start;
+static uint64_t pages_at_start, region_pages_at_start;
 
 static void test_end(void)
 {
@@ -589,6 +589,7 @@ static void test_end(void)
 	CHECK_IS(control_destroy(&control, &trace), 0);
 	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
 	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
+	CHECK(control_settles(&control, TRACEBUF_A_NR_REGION_PAGES, region_pages_at_start));
 	CHECK_IS(control_status(&control, TRACEBUF_A_NR_RINGS), 0);
 }
 
@@ -596,7 +597,8 @@ static void test_start(void)
 {
 	if (device_is_missing() || !CHECK_IS(control_open(&control), 0))
 		return;
-	pages_at_start = nr_pages();
+	pages_at_start = control_status(&control, TRACEBUF_A_NR_PAGES);
+	region_pages_at_start = control_status(&control, TRACEBUF_A_NR_REGION_PAGES);
 	CHECK_IS(control_make(&control, "mappings", DOMAIN, &control_channel, &trace), 0);
 }
 
