@@ -93,7 +93,7 @@ static bool is_power_of_two(uint64_t n)
 	return n && !(n & (n - 1));
 }
 
-int tb_channel_check(const struct tb_daemon *daemon, const struct tracebuf_channel *channel,
+int tb_channel_check(const struct tb_recording *recording, const struct tracebuf_channel *channel,
 		     struct tb_message *message)
 {
 	const unsigned long long size = channel->subbuf_size;
@@ -113,5 +113,5 @@ int tb_channel_check(const struct tb_daemon *daemon, const struct tracebuf_chann
 	if (size * channel->nr_subbufs > TRACEBUF_MAX_RING_SIZE)
 		return tb_fail(message, -EINVAL, "subbuf-size %llu times num-subbuf %u: must not pass %llu bytes", size,
 			       channel->nr_subbufs, TRACEBUF_MAX_RING_SIZE);
-	return daemon ? daemon->home->check_room(daemon, size * channel->nr_subbufs, message) : 0;
+	return recording ? recording->daemon->home->check_room(recording, size * channel->nr_subbufs, message) : 0;
 }

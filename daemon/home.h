@@ -13,6 +13,7 @@ struct tb_home_facts {
 	uint64_t nr_pages, max_pages, max_user_pages;
 	uint64_t nr_processes, max_processes, nr_rings;
 	uint64_t nr_refused;			/* events lost because a page or a ring was refused */
+	uint64_t nr_region_pages, max_region_pages;	/* of this boot's half; max 0: there is no region */
 };
 
 /*
@@ -75,7 +76,7 @@ struct tb_home {
 	void (*remove_ring)(const struct tb_recording *recording, const char *name, int fd);
 
 	/* Can a ring of so many bytes of data exist? 0, or -EINVAL with a message. */
-	int (*check_room)(const struct tb_daemon *daemon, uint64_t ring_size, struct tb_message *message);
+	int (*check_room)(const struct tb_recording *recording, uint64_t ring_size, struct tb_message *message);
 	void (*facts)(const struct tb_daemon *daemon, struct tb_home_facts *ret_facts);
 };
 

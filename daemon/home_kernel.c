@@ -147,10 +147,39 @@ static void created(void *data, const struct tb_netlink_attributes *attributes)
 		 tb_netlink_text(attributes, TRACEBUF_A_DIRECTORY));
 }
 
+static void persistent_listed(void *data, const struct tb_netlink_attributes *attributes)
+{
+	char *name = data;
+
+	if (tb_netlink_u32(attributes, TRACEBUF_A_PERSISTENT))
+		snprintf(name, TRACEBUF_NAME_SIZE + 8, ", %s", tb_netlink_text(attributes, TRACEBUF_A_NAME));
+}
+
+/* Of a persistent trace only. */
+static int complain_region(const struct tb_recording *recording, int error, struct tb_message *message)
+{
+	struct tb_netlink *netlink = &recording->daemon->kernel->netlink;
+	char other[TRACEBUF_NAME_SIZE + 8] = "";
+
+	if (error == -ENXIO)
+		return tb_fail(message, error, "trace %s: there is no region that keeps its content over a reboot: boot "
+			       "with reserve_mem= or memmap=, and load tracebuf.ko with region= (tracebuf(4))",
+			       recording->slot.name);
+	if (error == -EPERM)
+		return tb_fail(message, error, "trace %s: --persistent needs a daemon that has CAP_SYS_ADMIN",
+			       recording->slot.name);
+	tb_netlink_begin(netlink, TRACEBUF_CMD_TRACE_GET, true);
+	tb_netlink_call(netlink, persistent_listed, other);
+	return tb_fail(message, error, "trace %s: another trace%s has the region: destroy that first, or create this "
+		       "one without --persistent", recording->slot.name, other);
+}
+
 static int complain_create(const struct tb_recording *recording, int error, struct tb_message *message)
 {
 	const char *name = recording->slot.name, *words = recording->daemon->kernel->netlink.error;
 
+	if (recording->persistent && (error == -ENXIO || error == -EPERM || error == -EADDRINUSE))
+		return complain_region(recording, error, message);
 	switch (error) {
 	case -EAGAIN:
 		return error;
@@ -189,6 +218,8 @@ static int create(struct tb_recording *recording, struct tb_message *message)
 		mnl_attr_put_u32(request, TRACEBUF_A_DEVICE, (uint32_t) device);
 	if (kernel->domain[0])
 		mnl_attr_put_strz(request, TRACEBUF_A_DOMAIN, kernel->domain);
+	if (recording->persistent)
+		mnl_attr_put_u32(request, TRACEBUF_A_PERSISTENT, 1);
 	ret = tb_netlink_call(&kernel->netlink, created, recording);
 	if (device >= 0)
 		close(device);
@@ -208,9 +239,11 @@ static void adopt_listed(void *data, const struct tb_netlink_attributes *attribu
 {
 	struct tb_recording *recording = data;
 
-	if (tb_netlink_u64(attributes, TRACEBUF_A_GENERATION) == recording->slot.generation)
-		snprintf(recording->directory, sizeof(recording->directory), "%s",
-			 tb_netlink_text(attributes, TRACEBUF_A_DIRECTORY));
+	if (tb_netlink_u64(attributes, TRACEBUF_A_GENERATION) != recording->slot.generation)
+		return;
+	recording->persistent = tb_netlink_u32(attributes, TRACEBUF_A_PERSISTENT);
+	snprintf(recording->directory, sizeof(recording->directory), "%s",
+		 tb_netlink_text(attributes, TRACEBUF_A_DIRECTORY));
 }
 
 static int adopt(struct tb_recording *recording)
@@ -373,6 +406,8 @@ static void take_facts(void *data, const struct tb_netlink_attributes *attribute
 	facts->max_processes = tb_netlink_u64(attributes, TRACEBUF_A_MAX_PROCESSES);
 	facts->nr_rings = tb_netlink_u64(attributes, TRACEBUF_A_NR_RINGS);
 	facts->nr_refused = tb_netlink_u64(attributes, TRACEBUF_A_DISCARDED);
+	facts->nr_region_pages = tb_netlink_u64(attributes, TRACEBUF_A_NR_REGION_PAGES);
+	facts->max_region_pages = tb_netlink_u64(attributes, TRACEBUF_A_MAX_REGION_PAGES);
 }
 
 static void facts(const struct tb_daemon *daemon, struct tb_home_facts *ret_facts)
@@ -386,22 +421,34 @@ static void facts(const struct tb_daemon *daemon, struct tb_home_facts *ret_fact
 	tb_netlink_call(netlink, take_facts, ret_facts);
 }
 
-static int check_room(const struct tb_daemon *daemon, uint64_t ring_size, struct tb_message *message)
+/* Pages that all rings of the trace may have, and what says so. */
+static uint64_t page_limit(const struct tb_recording *recording, const char **ret_what)
 {
-	uint64_t page_size = sysconf(_SC_PAGESIZE), pages = ring_size / page_size, max;
 	struct tb_home_facts now;
 
-	facts(daemon, &now);
-	max = now.max_pages;
-	if (geteuid() && now.max_user_pages < max)
-		max = now.max_user_pages;
+	facts(recording->daemon, &now);
+	*ret_what = "the kernel's limit is";
+	if (recording->persistent) {
+		*ret_what = "this boot's half of the region is";
+		return now.max_region_pages;
+	}
+	return geteuid() && now.max_user_pages < now.max_pages ? now.max_user_pages : now.max_pages;
+}
+
+static int check_room(const struct tb_recording *recording, uint64_t ring_size, struct tb_message *message)
+{
+	uint64_t page_size = sysconf(_SC_PAGESIZE), pages = ring_size / page_size, max;
+	const char *what;
+
+	max = page_limit(recording, &what);
 	/* Header and producer page, and the page list. */
 	pages += 2 + pages / (page_size / 8) + TRACEBUF_MAX_PAGE_LIST_LEVELS;
 	if (!max || pages <= max)
 		return 0;
-	return tb_fail(message, -EINVAL, "channel needs %llu MiB for each CPU, the kernel's limit is %llu pages of %llu KiB "
-		       "in all (module parameters max_pages, max_user_pages)", (unsigned long long) (ring_size >> 20),
-		       (unsigned long long) max, (unsigned long long) (page_size >> 10));
+	return tb_fail(message, -EINVAL, "channel needs %llu MiB for each CPU, %s %llu pages of %llu KiB in all (module "
+		       "parameters %s)", (unsigned long long) (ring_size >> 20), what, (unsigned long long) max,
+		       (unsigned long long) (page_size >> 10),
+		       recording->persistent ? "region" : "max_pages, max_user_pages");
 }
 
 const struct tb_home tb_kernel_home = {

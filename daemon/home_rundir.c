@@ -81,8 +81,12 @@ static int set_clock(struct tb_daemon *daemon, bool rseq_works)
 static int create(struct tb_recording *recording, struct tb_message *message)
 {
 	struct tb_daemon *daemon = recording->daemon;
-	int slot = tb_control_find_slot(&daemon->control, tb_clock_quarantine_ns(&daemon->clock));
+	int slot;
 
+	if (recording->persistent)
+		return tb_fail(message, -ENXIO, "trace %s: --persistent needs the kernel home: tracebuf.ko with a "
+			       "region (tracebuf(4)), and tracebufd --home kernel", recording->slot.name);
+	slot = tb_control_find_slot(&daemon->control, tb_clock_quarantine_ns(&daemon->clock));
 	if (slot == -EUSERS)
 		return tb_fail(message, slot, "trace %s: there are %d traces already, which is the limit; destroy one "
 			       "first", recording->slot.name, TRACEBUF_NR_SLOTS);
@@ -299,8 +303,9 @@ static void remove_ring(const struct tb_recording *recording, const char *name, 
 	unlinkat(recording->rings_fd, name, 0);
 }
 
-static int check_room(const struct tb_daemon *daemon, uint64_t ring_size, struct tb_message *message)
+static int check_room(const struct tb_recording *recording, uint64_t ring_size, struct tb_message *message)
 {
+	const struct tb_daemon *daemon = recording->daemon;
 	struct statvfs fs;
 	uint64_t available;
 

@@ -52,6 +52,8 @@ static enum mnl_attr_data_type type_of(uint16_t attribute)
 	case TRACEBUF_A_NR_PROCESSES:
 	case TRACEBUF_A_MAX_PROCESSES:
 	case TRACEBUF_A_DISCARDED:
+	case TRACEBUF_A_NR_REGION_PAGES:
+	case TRACEBUF_A_MAX_REGION_PAGES:
 		return MNL_TYPE_U64;
 	case TRACEBUF_A_SLOT:
 	case TRACEBUF_A_CLOCK:
@@ -61,6 +63,7 @@ static enum mnl_attr_data_type type_of(uint16_t attribute)
 	case TRACEBUF_A_UID:
 	case TRACEBUF_A_IS_GONE:
 	case TRACEBUF_A_IS_SHOWN:
+	case TRACEBUF_A_PERSISTENT:
 		return MNL_TYPE_U32;
 	default:
 		return MNL_TYPE_UNSPEC;

@@ -173,8 +173,10 @@ static void remove_new(struct tb_recording *recording)
 	}
 }
 
-static int check_new(struct tb_daemon *daemon, const char *name, const char *output, struct tb_message *message)
+static int check_new(struct tb_daemon *daemon, const struct tb_recording_options *options, struct tb_message *message)
 {
+	const char *name = options->name, *output = options->output;
+
 	if (!tb_name_is_right(name))
 		return tb_fail(message, -EINVAL, "trace name '%s': must be 1 to 63 of A-Z a-z 0-9 _ . - and not begin "
 			       "with a dot", name);
@@ -189,7 +191,7 @@ int tb_recording_create(struct tb_daemon *daemon, const struct tb_recording_opti
 			struct tb_recording **ret_recording, struct tb_message *message)
 {
 	struct tb_recording *recording;
-	int ret = check_new(daemon, options->name, options->output, message);
+	int ret = check_new(daemon, options, message);
 
 	if (ret)
 		return ret;
@@ -198,6 +200,7 @@ int tb_recording_create(struct tb_daemon *daemon, const struct tb_recording_opti
 		return tb_fail(message, -ENOMEM, "out of memory");
 	recording->snapshot = options->snapshot;
 	recording->sync = options->sync;
+	recording->persistent = options->persistent;
 	recording->start = tb_clock_sample(&daemon->clock);
 	snprintf(recording->slot.name, sizeof(recording->slot.name), "%s", options->name);
 	snprintf(recording->output, sizeof(recording->output), "%s", options->output);
@@ -224,7 +227,7 @@ int tb_recording_add_channel(struct tb_recording *recording, const struct traceb
 			     struct tb_message *message)
 {
 	struct tracebuf_slot slot = recording->slot;
-	int ret = tb_channel_check(recording->daemon, channel, message);
+	int ret = tb_channel_check(recording, channel, message);
 
 	if (ret)
 		return ret;

@@ -32,6 +32,7 @@ struct tb_recording {
 	struct tb_rules rules;
 	bool snapshot;				/* nothing is written but by the verb snapshot */
 	bool sync;				/* what rings let go of is on the disk, not only in a cache */
+	bool persistent;			/* its rings lie in the region: they outlive a reboot */
 	bool stopping;				/* not active any more, but what was lost is still counted */
 	char output[PATH_MAX];
 	int output_fd, rings_fd;		/* the trace directory, rings/<generation>/ */
@@ -77,7 +78,7 @@ int tb_fail(struct tb_message *message, int error, const char *format, ...) __at
  */
 struct tb_recording_options {
 	const char *name, *output;
-	bool snapshot, sync;			/* as in struct tb_recording */
+	bool snapshot, sync, persistent;	/* as in struct tb_recording */
 };
 int tb_recording_create(struct tb_daemon *daemon, const struct tb_recording_options *options,
 			struct tb_recording **ret_recording, struct tb_message *message);
@@ -100,8 +101,8 @@ void tb_recording_free(struct tb_recording *recording);
 struct tb_recording *tb_recording_find(struct tb_daemon *daemon, const char *name);
 int tb_recording_channel(const struct tb_recording *recording, const char *name);
 
-/* Checks a channel's numbers. 0 or -EINVAL and a message that says what and where. */
-int tb_channel_check(const struct tb_daemon *daemon, const struct tracebuf_channel *channel,
+/* Checks a channel's numbers. 0 or -EINVAL and a message that says what and where. recording: NULL: of none. */
+int tb_channel_check(const struct tb_recording *recording, const struct tracebuf_channel *channel,
 		     struct tb_message *message);
 bool tb_name_is_right(const char *name);
 const char *tb_mode_name(uint32_t mode);

@@ -69,8 +69,9 @@ static void json_head(FILE *out, const struct tb_recording *recording)
 {
 	fprintf(out, "{\"name\":\"%s\",\"uuid\":\"", recording->slot.name);
 	print_uuid(out, recording->slot.uuid);
-	fprintf(out, "\",\"active\":%s,\"snapshot\":%s,\"output\":", recording->slot.active ? "true" : "false",
-		recording->snapshot ? "true" : "false");
+	fprintf(out, "\",\"active\":%s,\"snapshot\":%s,\"persistent\":%s,\"output\":",
+		recording->slot.active ? "true" : "false", recording->snapshot ? "true" : "false",
+		recording->persistent ? "true" : "false");
 	tb_quote(out, recording->output);
 	fputc(',', out);
 	json_channels(out, &recording->slot);
@@ -78,8 +79,9 @@ static void json_head(FILE *out, const struct tb_recording *recording)
 
 static void text_head(FILE *out, const struct tb_recording *recording)
 {
-	fprintf(out, "Trace %s: %s, %s %s\n", recording->slot.name, recording->slot.active ? "active" : "stopped",
-		recording->snapshot ? "snapshots to" : "written to", recording->output);
+	fprintf(out, "Trace %s: %s, %s%s %s\n", recording->slot.name, recording->slot.active ? "active" : "stopped",
+		recording->persistent ? "persistent, " : "", recording->snapshot ? "snapshots to" : "written to",
+		recording->output);
 	text_channels(out, &recording->slot);
 }
 
@@ -169,9 +171,10 @@ void tb_home_print_json(FILE *out, const struct tb_daemon *daemon)
 	fprintf(out, "\"home\":{\"name\":\"%s\",\"path\":", daemon->home->name);
 	tb_quote(out, facts.path);
 	fprintf(out, ",\"way\":\"%s\",\"pages\":%" PRIu64 ",\"max_pages\":%" PRIu64 ",\"max_user_pages\":%" PRIu64
-		",\"processes\":%" PRIu64 ",\"max_processes\":%" PRIu64 ",\"rings\":%" PRIu64 ",\"refused\":%" PRIu64 "}",
+		",\"processes\":%" PRIu64 ",\"max_processes\":%" PRIu64 ",\"rings\":%" PRIu64 ",\"refused\":%" PRIu64
+		",\"region_pages\":%" PRIu64 ",\"max_region_pages\":%" PRIu64 "}",
 		facts.way, facts.nr_pages, facts.max_pages, facts.max_user_pages, facts.nr_processes,
-		facts.max_processes, facts.nr_rings, facts.nr_refused);
+		facts.max_processes, facts.nr_rings, facts.nr_refused, facts.nr_region_pages, facts.max_region_pages);
 }
 
 void tb_home_print(FILE *out, const struct tb_daemon *daemon)
@@ -187,6 +190,9 @@ void tb_home_print(FILE *out, const struct tb_daemon *daemon)
 		facts.max_pages, facts.max_user_pages);
 	fprintf(out, "  %" PRIu64 " processes, limit %" PRIu64 "; %" PRIu64 " rings; %" PRIu64 " refused for a limit\n",
 		facts.nr_processes, facts.max_processes, facts.nr_rings, facts.nr_refused);
+	if (facts.max_region_pages)
+		fprintf(out, "  region: %" PRIu64 " pages in use of %" PRIu64 "\n", facts.nr_region_pages,
+			facts.max_region_pages);
 }
 
 void tb_status_print(FILE *out, struct tb_daemon *daemon, struct tb_recording *only, bool json)

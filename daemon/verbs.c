@@ -109,6 +109,7 @@ static int run_create(struct tb_daemon *daemon, const struct tb_request *request
 		.output = tb_request_get(request, "output"),
 		.snapshot = is_set(request, "snapshot"),
 		.sync = is_set(request, "sync"),
+		.persistent = is_set(request, "persistent"),
 	};
 	struct tb_recording *recording;
 	int ret;
@@ -147,7 +148,7 @@ static void default_channel(const struct tb_recording *recording, const char *na
 	memcpy(channel->name, name, strnlen(name, sizeof(channel->name) - 1));
 	channel->mode = recording->snapshot ? TRACEBUF_MODE_OVERWRITE : TRACEBUF_MODE_DISCARD;
 	channel->context = TRACEBUF_CONTEXT_VTID;
-	channel->subbuf_size = DEFAULT_SUBBUF_SIZE;
+	channel->subbuf_size = recording->persistent ? TRACEBUF_MAX_SUM_SIZE : DEFAULT_SUBBUF_SIZE;
 	channel->nr_subbufs = DEFAULT_NR_SUBBUFS;
 }
 
@@ -368,7 +369,7 @@ static const struct verb {
 	int (*run)(struct tb_daemon *daemon, const struct tb_request *request, struct tb_answer *answer);
 } verbs[] = {
 	{ "version", " ", run_version },
-	{ "create", " name output snapshot sync ", run_create },
+	{ "create", " name output snapshot sync persistent ", run_create },
 	{ "destroy", " trace ", run_destroy },
 	{ "enable-channel", " trace channel mode subbuf-size num-subbuf context block-timeout ", run_enable_channel },
 	{ "enable-event", " trace channel pattern ", run_enable_event },

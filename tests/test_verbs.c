@@ -31,6 +31,7 @@ static const struct bad_request bad_requests[] = {
 	{ "create", { "name=..", "output=/dev/shm/x-tracebuf", NULL }, 1 },
 	{ "create", { "name=", "output=/dev/shm/x-tracebuf", NULL }, 1 },
 	{ "create", { "name=u", NULL }, 1 },
+	{ "create", { "name=u", "output=/dev/shm/x-tracebuf", "persistent=1", NULL }, 1 },
 	{ "create", { "output=/dev/shm/x-tracebuf", NULL }, 1 },
 	{ "create", { "name=u", "output=relative", NULL }, 1 },
 	{ "create", { "name=u", "output=/proc/none/such", NULL }, 1 },

@@ -36,6 +36,7 @@ static const struct tb_option create_options[] = {
 	{ 'o', TB_OPTION_PATH, "output", "output", NULL, "DIR", "write the trace there (default: ./NAME-DATE-TIME)" },
 	{ 0, TB_OPTION_FLAG, "snapshot", "snapshot", "1", NULL, "write nothing until `tracebuf snapshot`" },
 	{ 0, TB_OPTION_FLAG, "sync", "sync", "1", NULL, "buffers let go of what is on the disk, not of what is in a cache" },
+	{ 0, TB_OPTION_FLAG, "persistent", "persistent", "1", NULL, "in memory that a reboot keeps (see tracebuf(4))" },
 	OPTIONS_COMMON
 };
 
