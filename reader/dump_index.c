@@ -85,6 +85,9 @@ static const char *take_header(struct tb_dump_index *index, const struct header 
 		return "a kdump-compressed dump of a version that is not supported";
 	if (!index->sub_header_blocks || index->sub_header_blocks > MAX_SUB_HEADER_BLOCKS)
 		return "a kdump-compressed dump whose header is damaged (size of its sub header)";
+	/* Later replaced by the sub header's; the library wants both to be right. */
+	if (index->max_mapnr > 8ull * index->bitmap_blocks * index->page_size)
+		return "a kdump-compressed dump whose header is damaged (number of its pages)";
 	return NULL;
 }
 

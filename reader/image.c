@@ -109,10 +109,23 @@ static int count_headers(const struct tb_image *image, const Elf64_Ehdr *elf, ui
 	return ret;
 }
 
+/*
+ * The core file of a program has no physical addresses, and virtual ones of the lower half only. Segments that were cut
+ * off count, too: what is left of a dump may be nothing but what lies at physical address 0.
+ */
+static void choose_addresses(struct tb_image *image, bool is_program)
+{
+	image->is_program = is_program;
+	for (size_t i = 0; i < image->nr_segments && is_program; i++)
+		image->segment[i].address = image->segment[i].virtual;
+	image->format = is_program ? "a program's ELF core" : "a kernel's ELF core";
+}
+
 /* A header that was cut short, or is beyond all bounds, ends the list: what came before it counts. */
 static int read_elf(struct tb_image *image, const Elf64_Ehdr *elf)
 {
 	uint64_t at = le64toh(elf->e_phoff), nr;
+	bool is_program = false, is_kernel = false;
 	Elf64_Phdr header;
 	int ret = 0;
 
@@ -125,23 +138,15 @@ static int read_elf(struct tb_image *image, const Elf64_Ehdr *elf)
 	for (; nr && !ret; nr--, at += sizeof(header)) {
 		if (read_file(image, at, &header, sizeof(header)))
 			break;
-		if (le32toh(header.p_type) == PT_LOAD)
-			ret = add_segment(image, le64toh(header.p_paddr), le64toh(header.p_vaddr),
-					  le64toh(header.p_offset), le64toh(header.p_filesz));
+		if (le32toh(header.p_type) != PT_LOAD)
+			continue;
+		is_kernel |= header.p_paddr || le64toh(header.p_vaddr) >> 63;
+		is_program |= header.p_vaddr != 0;
+		ret = add_segment(image, le64toh(header.p_paddr), le64toh(header.p_vaddr), le64toh(header.p_offset),
+				  le64toh(header.p_filesz));
 	}
+	choose_addresses(image, is_program && !is_kernel);
 	return ret;
-}
-
-/* The core file of a program has no physical addresses. */
-static void choose_addresses(struct tb_image *image)
-{
-	image->is_program = true;
-	for (size_t i = 0; i < image->nr_segments; i++)
-		if (image->segment[i].physical)
-			image->is_program = false;
-	for (size_t i = 0; i < image->nr_segments && image->is_program; i++)
-		image->segment[i].address = image->segment[i].virtual;
-	image->format = image->is_program ? "a program's ELF core" : "a kernel's ELF core";
 }
 
 static int read_segments(struct tb_image *image, const char *path, char *message, size_t size)
@@ -158,8 +163,6 @@ static int read_segments(struct tb_image *image, const char *path, char *message
 		return ret ? fail(message, size, ret, path, NULL) : 0;
 	}
 	ret = read_elf(image, &elf);
-	if (!ret)
-		choose_addresses(image);
 	return ret ? fail(message, size, ret, path, ret == -ENOEXEC ? "an ELF file, but no core of a 64-bit "
 			  "little-endian machine" : ret == -EBADMSG ? "its ELF headers are damaged" : NULL) : 0;
 }

@@ -32,7 +32,7 @@ struct tb_dump {
  */
 static int open_context(struct tb_dump *dump)
 {
-	int empty = tb_dump_index_make_empty(&dump->index), ret = -EBADMSG;
+	int empty = tb_dump_index_make_empty(&dump->index);
 	int set[] = { empty, dump->index.fd, empty };
 
 	if (empty < 0)
@@ -43,8 +43,10 @@ static int open_context(struct tb_dump *dump)
 		return -ENOMEM;
 	if (kdump_set_number_attr(dump->context, "cache.size", NR_CACHED_PAGES) == KDUMP_OK &&
 	    kdump_open_fdset(dump->context, 3, set) == KDUMP_OK)
-		ret = 0;
-	return ret;
+		return 0;
+	/* Of what it could not open, libkdumpfile 0.5.1 frees something twice: it is left. */
+	dump->context = NULL;
+	return -EBADMSG;
 }
 
 int tb_dump_open(int fd, uint64_t file_size, struct tb_dump **ret_dump, const char **ret_what)
