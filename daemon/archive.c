@@ -183,6 +183,7 @@ int tb_archive_rotate(struct tb_recording *recording, char *path, size_t size, s
 	if (!ret)
 		ret = save_cuts(recording, path, "");
 	move_files(recording->output_fd, dir);
+	tb_statedump_publish(recording, dir);
 	if (!ret && recording->sync && syncfs(dir))
 		ret = -errno;
 	if (!ret)
@@ -217,6 +218,8 @@ int tb_archive_snapshot(struct tb_recording *recording, const char *output, char
 	cds_list_for_each_entry(drain, &recording->drains, of_recording)
 		if (!ret)
 			tb_drain_snapshot(drain, dir);
+	if (!ret)
+		tb_statedump_publish(recording, dir);
 	close(dir);
 	if (!ret && recording->trouble)
 		ret = -recording->trouble;

@@ -84,6 +84,9 @@ int tb_context_parse(const char *text, uint32_t *ret_context)
 			break;
 		text += size + 1;
 	}
+	/* babeltrace2 knows by vpid whose address it is. */
+	if (context & TRACEBUF_CONTEXT_IP)
+		context |= TRACEBUF_CONTEXT_VPID;
 	*ret_context = context;
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "libtracebuf/stream_id.h"
 #include "reader/metadata.h"
+#include "reader/statedump_stream.h"
 #include "reader/tsdl.h"
 
 static void free_class(struct tb_class *class)
@@ -83,6 +84,28 @@ static struct tb_class *find_class(struct tb_recording *recording, uint64_t stre
 		if (class->class.id == stream_id)
 			return class;
 	return NULL;
+}
+
+int tb_class_add_statedump(struct tb_recording *recording)
+{
+	struct tb_class *class;
+	int ret;
+
+	if (find_class(recording, tb_statedump_stream_id()))
+		return 0;
+	class = calloc(1, sizeof(*class));
+	if (!class)
+		return -ENOMEM;
+	ret = tb_statedump_stream_class(&class->class);
+	if (!ret)
+		ret = render(class);
+	if (ret) {
+		free_class(class);
+		return ret;
+	}
+	cds_list_add_tail(&class->list, &recording->classes);
+	recording->metadata_due = true;
+	return 0;
 }
 
 static void remember(struct tb_class *class, struct tb_descriptions *descriptions, uint32_t nr)

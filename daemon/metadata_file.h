@@ -7,6 +7,8 @@
 /* The class of a ring's stream_id, made of its process's descriptions. -EBADMSG: they are not what the id names. */
 int tb_class_get(struct tb_recording *recording, struct tb_process *process, uint64_t stream_id, uint32_t context,
 		 uint32_t nr_descriptions, struct tb_class **ret_class);
+/* Adds the class of the stream of statedumps, unless it is there. 0 or -ENOMEM. */
+int tb_class_add_statedump(struct tb_recording *recording);
 void tb_classes_free(struct tb_recording *recording);
 
 /* Brings the metadata file up to date with the classes. 0 or -errno. */

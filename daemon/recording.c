@@ -267,6 +267,8 @@ int tb_recording_start(struct tb_recording *recording, struct tb_message *messag
 	ret = show(recording, &slot, &recording->rules, message);
 	if (!ret)
 		tb_statedump_request(recording);
+	if (!ret && !recording->snapshot)
+		tb_statedump_publish(recording, recording->output_fd);
 	return ret;
 }
 
@@ -318,6 +320,8 @@ int tb_recording_stop(struct tb_recording *recording, struct tb_message *message
 		tb_recording_take_discarded(recording, process);
 	recording->stopping = false;
 	settle_all(recording);
+	if (!recording->snapshot)
+		tb_statedump_publish(recording, recording->output_fd);
 	ret = tb_metadata_replace(recording, recording->output_fd);
 	if (ret)
 		tb_recording_trouble(recording, -ret, "metadata");

@@ -10,8 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 #include "home.h"
+#include "metadata_file.h"
 #include "output.h"
+#include "reader/places.h"
 #include "reader/statedump_line.h"
+#include "reader/statedump_stream.h"
 
 /* The trace's clock when the statedump was made, not before the trace. Who made it may not have known the clock. */
 static uint64_t ticks_of(const struct tb_recording *recording, bool is_first, const struct tracebuf_statedump *head)
@@ -25,10 +28,11 @@ static uint64_t ticks_of(const struct tb_recording *recording, bool is_first, co
 	else if (is_first)
 		ticks = start->ticks;
 	else if (clock->kind == TRACEBUF_CLOCK_COUNTER)
-		ticks = tb_clock_read(clock);
+		return tb_clock_read(clock);
 	else
 		ticks = start->ticks + (uint64_t) ((unsigned __int128) ns * clock->frequency / 1000000000u);
-	return ticks < start->ticks ? start->ticks : ticks;
+	/* One in the future was counted by another clock, that of an earlier daemon. */
+	return ticks < start->ticks || ticks > tb_clock_read(clock) ? start->ticks : ticks;
 }
 
 static void write_line(struct tb_recording *recording, const struct tb_process *process,
@@ -116,4 +120,47 @@ void tb_statedump_request(struct tb_recording *recording)
 	if (home->request_statedump)
 		home->request_statedump(recording);
 	tb_process_refresh_all(recording->daemon);
+}
+
+/* The stream's bytes, of what .statedump in dir says, for free(). *ret_size 0: it says nothing. */
+static int make_stream(const struct tb_recording *recording, int dir, char **ret_bytes, size_t *ret_size)
+{
+	struct tb_places places = { 0 };
+	int ret = tb_places_load(&places, dir);
+
+	tb_places_sort(&places);
+	if (!ret)
+		ret = tb_statedump_stream_make(&places, recording->slot.uuid, ret_bytes, ret_size);
+	tb_places_free(&places);
+	return ret;
+}
+
+static bool needs_stream(const struct tb_recording *recording)
+{
+	bool needs = false;
+
+	for (uint32_t i = 0; i < recording->slot.nr_channels; i++)
+		needs |= tb_statedump_stream_serves(recording->slot.channel[i].context);
+	return needs;
+}
+
+void tb_statedump_publish(struct tb_recording *recording, int dir)
+{
+	char *bytes = NULL;
+	size_t size = 0;
+	int ret;
+
+	if (!needs_stream(recording))
+		return;
+	ret = make_stream(recording, dir, &bytes, &size);
+	/* The class before the packets that need it. */
+	if (!ret && size)
+		ret = tb_class_add_statedump(recording);
+	if (!ret && size)
+		ret = tb_metadata_replace(recording, dir);
+	if (!ret && size)
+		ret = tb_file_replace(dir, TB_STATEDUMP_STREAM, bytes, size, recording->sync);
+	free(bytes);
+	if (ret)
+		tb_recording_trouble(recording, -ret, TB_STATEDUMP_STREAM);
 }

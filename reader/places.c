@@ -215,18 +215,14 @@ int tb_places_add(struct tb_places *places, const char *text, size_t size)
 	return err;
 }
 
-int tb_places_load(struct tb_places *places, const char *path)
+int tb_places_load(struct tb_places *places, int dir)
 {
-	char *name, *text = NULL;
+	int fd = openat(dir, ".statedump", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err = 0;
+	char *text = NULL;
 	size_t size = 0;
 	struct stat st;
 	ssize_t got = 1;
-	int fd, err = 0;
 
-	if (asprintf(&name, "%s/.statedump", path) < 0)
-		return -ENOMEM;
-	fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	free(name);
 	if (fd < 0)
 		return 0;
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size <= MAX_FILE_SIZE) {

@@ -39,8 +39,8 @@ struct tb_places {
  * are added. 0, -ENOMEM.
  */
 int tb_places_add(struct tb_places *places, const char *text, size_t size);
-/* The same of the file .statedump in directory path, if there is one. 0, -ENOMEM. */
-int tb_places_load(struct tb_places *places, const char *path);
+/* The same of the file .statedump in the directory dir (a descriptor), if there is one. 0, -ENOMEM. */
+int tb_places_load(struct tb_places *places, int dir);
 void tb_places_sort(struct tb_places *places);
 void tb_places_free(struct tb_places *places);
 

@@ -164,6 +164,8 @@ static void test_context(void)
 	TB_ASSERT_EQUAL(context, TRACEBUF_CONTEXT_PROCNAME | TRACEBUF_CONTEXT_VTID);
 	tb_context_names(context, text);
 	CU_ASSERT_STRING_EQUAL(text, "vtid,procname");
+	TB_ASSERT_EQUAL(tb_context_parse("ip,vtid", &context), 0);
+	TB_ASSERT_EQUAL(context, TRACEBUF_CONTEXT_VTID | TRACEBUF_CONTEXT_VPID | TRACEBUF_CONTEXT_IP);
 	TB_ASSERT_EQUAL(tb_context_parse("none", &context), 0);
 	TB_ASSERT_EQUAL(context, 0);
 	tb_context_names(15, text);

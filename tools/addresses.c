@@ -8,9 +8,11 @@
  */
 #define _GNU_SOURCE
 #include "addresses.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "../reader/places.h"
 
 #define NR_ENTRIES 8192			/* a power of two */
@@ -101,6 +103,16 @@ static bool is_known(const struct tb_trace *trace, size_t nr)
 	return size == directory_size(before) && !memcmp(path, before, size);
 }
 
+static void load_directory(struct tb_addresses *addresses, const char *path)
+{
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return;
+	tb_places_load(&addresses->places, dir);
+	close(dir);
+}
+
 /* Reads what the trace's directory and those below know. Where memory is short, addresses stay as they are. */
 static void load(struct tb_addresses *addresses)
 {
@@ -109,7 +121,7 @@ static void load(struct tb_addresses *addresses)
 
 	addresses->loaded = true;
 	tb_trace_totals(addresses->trace, &totals);
-	tb_places_load(&addresses->places, addresses->path);
+	load_directory(addresses, addresses->path);
 	for (size_t i = 0; i < totals.nr_streams; i++) {
 		const char *path = tb_trace_stream_path(addresses->trace, i);
 		char *directory;
@@ -118,7 +130,7 @@ static void load(struct tb_addresses *addresses)
 			continue;
 		directory = strndup(path, directory_size(path));
 		if (directory)
-			tb_places_load(&addresses->places, directory);
+			load_directory(addresses, directory);
 		free(directory);
 	}
 	tb_places_sort(&addresses->places);

@@ -18,7 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "../daemon/outfile.h"
+#include "../reader/statedump_stream.h"
 #include "../reader/tsdl.h"
+#include "recovered_state.h"
 
 /* Deeper than "archives/<rotation>". */
 #define MAX_DEPTH 4
@@ -260,7 +262,8 @@ static int copy_entry(struct merge *merge, int from, int to, const char *name, u
 		return -errno;
 	if (S_ISDIR(stat.st_mode))
 		return copy_below(merge, from, to, name, depth);
-	if (!S_ISREG(stat.st_mode))
+	/* The stream of statedumps is made anew, by what is known in the end. */
+	if (!S_ISREG(stat.st_mode) || (!depth && !strcmp(name, TB_STATEDUMP_STREAM)))
 		return 0;
 	return name[0] == '.' || !strcmp(name, "metadata") ? copy_plain(from, to, name) :
 	       copy_stream(merge, from, to, name);
@@ -363,6 +366,8 @@ static int add_memory(struct merge *merge, const struct tb_remains *remains, con
 		return ret;
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ret = dir < 0 ? -errno : tb_recovery_add_classes(recovery, dir, merge->metadata);
+	if (!ret)
+		ret = tb_recovered_state_merge(recovery, merge->metadata, dir, "crash");
 	if (!ret)
 		ret = link_streams(recovery, dir);
 	if (dir >= 0)

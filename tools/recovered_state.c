@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What processes consisted of, from what is left of their files into a recovered trace.
+ * What processes consisted of, from what is left of their files into a recovered trace: the file .statedump and, where
+ * addresses are recorded, the stream by which other readers name them.
  *
  * Invariant: a statedump is taken only if it is whole by its own checksum. It was being written when all ended, or lies
  * in a page that is not there: then the trace has none of that process, and is no worse for it otherwise.
@@ -11,8 +12,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include "../reader/places.h"
 #include "../reader/statedump_line.h"
+#include "../reader/statedump_stream.h"
 
 /* The process's statedump, for free(); NULL: none. */
 static struct tracebuf_statedump *read_state(const struct tb_source *source)
@@ -59,7 +64,7 @@ static void print_state(const struct tb_recovery *recovery, const struct tb_rema
 	free(state);
 }
 
-int tb_recovered_state(const struct tb_recovery *recovery, int dir)
+static int write_lines(const struct tb_recovery *recovery, int dir)
 {
 	int fd = openat(dir, ".statedump", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
@@ -81,4 +86,84 @@ int tb_recovered_state(const struct tb_recovery *recovery, int dir)
 	if (is_empty)
 		unlinkat(dir, ".statedump", 0);
 	return 0;
+}
+
+static bool needs_stream(const struct tb_recovery *recovery)
+{
+	bool needs = false;
+
+	for (size_t i = 0; i < recovery->nr_classes; i++)
+		needs |= tb_statedump_stream_serves(recovery->class[i].context);
+	return needs;
+}
+
+static int add_class(struct tb_recovery *recovery)
+{
+	struct tb_stream_class *more;
+
+	more = reallocarray(recovery->class, recovery->nr_classes + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	recovery->class = more;
+	if (tb_statedump_stream_class(&more[recovery->nr_classes]))
+		return -ENOMEM;
+	recovery->nr_classes++;
+	return 0;
+}
+
+static int write_file(int dir, const char *name, const char *bytes, size_t size)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644), ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (size && !ret) {
+		ssize_t put = write(fd, bytes, size);
+
+		ret = put < 0 ? -errno : 0;
+		bytes += put > 0 ? put : 0;
+		size -= put > 0 ? put : 0;
+	}
+	return close(fd) && !ret ? -errno : ret;
+}
+
+/* Of what .statedump in dir says and, if not NULL, that in the directory below. */
+static int write_stream(const uint8_t uuid[16], int dir, const char *below)
+{
+	int sub = below ? openat(dir, below, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	struct tb_places places = { 0 };
+	char *bytes = NULL;
+	size_t size = 0;
+	int ret = tb_places_load(&places, dir);
+
+	if (!ret && sub >= 0)
+		ret = tb_places_load(&places, sub);
+	if (sub >= 0)
+		close(sub);
+	tb_places_sort(&places);
+	if (!ret)
+		ret = tb_statedump_stream_make(&places, uuid, &bytes, &size);
+	if (!ret && size)
+		ret = write_file(dir, TB_STATEDUMP_STREAM, bytes, size);
+	free(bytes);
+	tb_places_free(&places);
+	return ret;
+}
+
+int tb_recovered_state(struct tb_recovery *recovery, int dir, bool is_alone)
+{
+	int ret = write_lines(recovery, dir);
+
+	if (ret || !needs_stream(recovery))
+		return ret;
+	ret = add_class(recovery);
+	return ret || !is_alone ? ret : write_stream(recovery->uuid, dir, NULL);
+}
+
+int tb_recovered_state_merge(const struct tb_recovery *recovery, const struct tb_metadata *known, int dir,
+			     const char *below)
+{
+	if (!needs_stream(recovery) && !tb_metadata_find(known, tb_statedump_stream_id()))
+		return 0;
+	return write_stream(recovery->uuid, dir, below);
 }

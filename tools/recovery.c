@@ -267,7 +267,7 @@ int tb_recovery_write(const struct tb_remains *remains, const uint8_t uuid[16], 
 		return dir;
 	ret = write_rings(recovery, dir, missing, data);
 	if (!ret)
-		ret = tb_recovered_state(recovery, dir);
+		ret = tb_recovered_state(recovery, dir, !missing);
 	if (!ret && !missing)
 		ret = write_metadata(recovery, dir);
 	if (ret)

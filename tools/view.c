@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "../libtracebuf/pattern.h"
+#include "../reader/statedump_stream.h"
 #include "../reader/trace.h"
 #include "addresses.h"
 #include "complaint.h"
@@ -120,7 +121,8 @@ static bool want_event(void *data, const char *name)
 	for (size_t i = 0; i < view->events.nr; i++)
 		if (tb_pattern_match(view->events.item[i], name))
 			return true;
-	return !view->events.nr;
+	/* What a trace tells of processes to other readers is no event of a program. */
+	return !view->events.nr && strncmp(name, TB_STATEDUMP_PROVIDER, strlen(TB_STATEDUMP_PROVIDER));
 }
 
 static void report(void *data, const char *message)
