@@ -37,15 +37,17 @@ static int hex_digit(char c)
 static char take_byte(const char **at, const char *end)
 {
 	char c = *(*at)++;
+	int high, low;
 
 	if (c != '\\' || *at == end)
 		return c;
 	c = *(*at)++;
 	if (c != 'u' || end - *at < 4)
 		return c;
+	high = hex_digit((*at)[2]);
+	low = hex_digit((*at)[3]);
 	*at += 4;
-	c = (char) (hex_digit((*at)[-2]) << 4 | hex_digit((*at)[-1]));
-	return c ? c : '?';
+	return high < 0 || low < 0 || !(high | low) ? '?' : (char) (high << 4 | low);
 }
 
 /* Keeps a string. NULL: it is none, or there is no memory (*ret_err). */

@@ -358,7 +358,8 @@ static int add_memory(struct merge *merge, const struct tb_remains *remains, con
 	char crash[4096];
 	int dir, ret;
 
-	qsort(merge->run, merge->nr_runs, sizeof(*merge->run), compare_runs);
+	if (merge->nr_runs)
+		qsort(merge->run, merge->nr_runs, sizeof(*merge->run), compare_runs);
 	snprintf(crash, sizeof(crash), "%s/crash", path);
 	ret = tb_recovery_write(remains, merge->metadata->info.uuid, crash, find_missing, merge, recovery, merge->message,
 				merge->message_size);
