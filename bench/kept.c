@@ -33,7 +33,7 @@ static void fill(struct kept_half *half, uint64_t physical, uint64_t subbuf_size
 
 	ring.nr_entered = 3 * ring.nr_subbufs;
 	kept_half_make(half, physical, HALF_SIZE, 4096, 1, 88172645463325252ull);
-	kept_half_add_process(half, 100, 1, &made);
+	kept_half_add_process(half, 100, 1, true, &made);
 	while (!kept_half_add_ring(half, &ring, &made))
 		ring.instance++;
 }

@@ -175,8 +175,6 @@ static int measure(struct tb_image *image, const char *path, char *message, size
 
 	if (fstat(image->fd, &stat))
 		return fail(message, size, -errno, path, NULL);
-	if (!S_ISREG(stat.st_mode) && !S_ISBLK(stat.st_mode))
-		return fail(message, size, -EINVAL, path, "neither a file nor a block device");
 	end = lseek(image->fd, 0, SEEK_END);
 	if (end < 0)
 		return fail(message, size, -errno, path, NULL);
@@ -198,33 +196,34 @@ static int unpack(struct tb_image *image, const char *path, char *message, size_
 	return measure(image, path, message, size);
 }
 
-static int open_file(struct tb_image *image, const char *path, char *message, size_t size)
+/* What kind of image the file is, and what it holds. */
+static int recognise(struct tb_image *image, const char *path, char *message, size_t size)
 {
-	int ret;
+	int ret = measure(image, path, message, size);
 
-	image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (image->fd < 0)
-		return fail(message, size, -errno, path, NULL);
-	ret = measure(image, path, message, size);
-	return ret ? ret : unpack(image, path, message, size);
+	if (!ret)
+		ret = unpack(image, path, message, size);
+	if (ret)
+		return ret;
+	ret = tb_dump_open(image->fd, image->file_size, &image->dump, &image->format);
+	if (ret == -ENOEXEC)
+		return read_segments(image, path, message, size);
+	if (ret)
+		fail(message, size, ret, path, ret == -EBADMSG || ret == -ENOSYS ? image->format : NULL);
+	return ret;
 }
 
-int tb_image_open(const char *path, struct tb_image **ret_image, char *message, size_t size)
+int tb_image_open_fd(int fd, const char *path, struct tb_image **ret_image, char *message, size_t size)
 {
 	struct tb_image *image = calloc(1, sizeof(*image));
 	int ret;
 
-	if (!image)
+	if (!image) {
+		close(fd);
 		return fail(message, size, -ENOMEM, path, NULL);
-	image->fd = -1;
-	ret = open_file(image, path, message, size);
-	if (!ret) {
-		ret = tb_dump_open(image->fd, image->file_size, &image->dump, &image->format);
-		if (ret == -ENOEXEC)
-			ret = read_segments(image, path, message, size);
-		else if (ret)
-			fail(message, size, ret, path, ret == -EBADMSG || ret == -ENOSYS ? image->format : NULL);
 	}
+	image->fd = fd;
+	ret = recognise(image, path, message, size);
 	if (ret) {
 		tb_image_close(image);
 		return ret;
@@ -233,6 +232,20 @@ int tb_image_open(const char *path, struct tb_image **ret_image, char *message, 
 		 image->packing ? image->packing : "");
 	*ret_image = image;
 	return 0;
+}
+
+int tb_image_open(const char *path, struct tb_image **ret_image, char *message, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), error;
+	struct stat stat;
+
+	if (fd < 0)
+		return fail(message, size, -errno, path, NULL);
+	error = fstat(fd, &stat) ? -errno : S_ISREG(stat.st_mode) || S_ISBLK(stat.st_mode) ? 0 : -EINVAL;
+	if (!error)
+		return tb_image_open_fd(fd, path, ret_image, message, size);
+	close(fd);
+	return fail(message, size, error, path, error == -EINVAL ? "neither a file nor a block device" : NULL);
 }
 
 void tb_image_close(struct tb_image *image)

@@ -12,6 +12,8 @@ struct tb_image;
 
 /* 0 or -errno, then message (size bytes) says what is wrong with path. */
 int tb_image_open(const char *path, struct tb_image **ret_image, char *message, size_t size);
+/* The same of a descriptor that can be sought, also a device's; it is the image's from now on. path: for messages. */
+int tb_image_open_fd(int fd, const char *path, struct tb_image **ret_image, char *message, size_t size);
 void tb_image_close(struct tb_image *image);	/* NULL is fine */
 
 /* "ELF core", "raw memory" ... */

@@ -231,7 +231,8 @@ static size_t describe(uint8_t bytes[256])
 	return size;
 }
 
-int kept_half_add_process(struct kept_half *half, int32_t pid, uint64_t incarnation, struct kept_made *ret_made)
+int kept_half_add_process(struct kept_half *half, int32_t pid, uint64_t incarnation, bool described,
+			  struct kept_made *ret_made)
 {
 	struct tracebuf_process process;
 	uint8_t bytes[256];
@@ -241,8 +242,8 @@ int kept_half_add_process(struct kept_half *half, int32_t pid, uint64_t incarnat
 	process.pid = pid;
 	process.incarnation = incarnation;
 	strcpy(process.executable, "/bin/test");
-	process.nr_descriptions = 1;
-	process.descriptions_size = size;
+	process.nr_descriptions = described;
+	process.descriptions_size = described ? size : 0;
 	return begin_file(half, TRACEBUF_PROCESS_SIZE, ret_made) ||
 	       put(half, ret_made, TRACEBUF_DESCRIPTIONS_OFFSET, bytes, size) ||
 	       end_file(half, ret_made, &process, sizeof(process)) ? -1 : 0;
@@ -269,6 +270,8 @@ static void fill_ring(const struct kept_ring *ring, struct tracebuf_ring *header
 	header->clock_realtime_ns = REALTIME_NS;
 	memcpy(header->boot_id, ring->boot_id, sizeof(header->boot_id));
 	strcpy(header->trace_name, "kept");
+	if (ring->uuid)
+		memset(header->uuid, ring->uuid, sizeof(header->uuid));
 }
 
 static void put_event(uint8_t *at, uint64_t number)

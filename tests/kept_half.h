@@ -34,6 +34,7 @@ struct kept_ring {
 	int32_t pid;
 	uint64_t incarnation, generation;
 	uint8_t boot_id[16];
+	uint8_t uuid;			/* each byte of it; 0: as make_ring() says */
 	uint32_t cpu, instance;
 	uint64_t subbuf_size;
 	uint32_t nr_subbufs, mode;
@@ -50,8 +51,9 @@ struct tb_kept kept_half_seen(const struct kept_half *half);
 void kept_half_start(struct kept_half *half, const char *name, uint64_t generation, const uint8_t boot_id[16]);
 void kept_half_stop(struct kept_half *half, enum tracebuf_stop reason);
 
-/* 0, -1: the half is full (what the file has so far stays, without a superblock). */
-int kept_half_add_process(struct kept_half *half, int32_t pid, uint64_t incarnation, struct kept_made *ret_made);
+/* 0, -1: the half is full (what the file has so far stays, without a superblock). described: has it told its event? */
+int kept_half_add_process(struct kept_half *half, int32_t pid, uint64_t incarnation, bool described,
+			  struct kept_made *ret_made);
 int kept_half_add_ring(struct kept_half *half, const struct kept_ring *ring, struct kept_made *ret_made);
 
 /* The page of a file; made if there is none. NULL: the half is full. */

@@ -40,7 +40,7 @@ static const struct kept_ring wanted[NR_RINGS] = {
 static void make_with(struct made *made, uint32_t page_size)
 {
 	kept_half_make(&made->half, PHYSICAL, SIZE, page_size, 3, tb_random() | 1);
-	CU_ASSERT_FATAL(!kept_half_add_process(&made->half, 100, 7, &made->process));
+	CU_ASSERT_FATAL(!kept_half_add_process(&made->half, 100, 7, true, &made->process));
 	for (int i = 0; i < NR_RINGS; i++)
 		CU_ASSERT_FATAL(!kept_half_add_ring(&made->half, &wanted[i], &made->ring[i]));
 }

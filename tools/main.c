@@ -14,8 +14,8 @@
 static const struct tb_verb own_verbs[] = {
 	{ "record", "[--] COMMAND [ARGUMENT...]", "run a command and record its events", tb_record_main,
 	  NULL, NULL, 0, NULL, NULL },
-	{ "recover", "--rundir DIR | --core FILE | --vmcore FILE -o DIR", "make traces of what a crash left in memory",
-	  tb_recover_main, NULL, NULL, 0, NULL, NULL },
+	{ "recover", "--rundir DIR | --core FILE | --vmcore FILE | --previous-boot -o DIR",
+	  "make traces of what a crash left in memory", tb_recover_main, NULL, NULL, 0, NULL, NULL },
 	{ "view", "DIR", "print a trace", tb_view_main, NULL, NULL, 0, NULL, NULL },
 	{ NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL }
 };

@@ -2,8 +2,8 @@
 /*
  * "tracebuf recover": what is left of traces after a crash, as trace directories.
  *
- * Invariant: nothing but the output directory is written, and that must be new. Exit codes: 0 all that was found was
- * whole; 4 something was damaged and left out; 1 nothing was found, or it could not be done.
+ * Invariant: nothing but the output directory is written, and that must be new (with --into, each trace's). Exit codes:
+ * 0 all that was found was whole; 4 something was damaged and left out; 1 nothing was found, or it could not be done.
  */
 #define _GNU_SOURCE
 #include "recover.h"
@@ -13,17 +13,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "complaint.h"
 #include "merge.h"
 #include "options.h"
+#include "previous.h"
+#include "recover_place.h"
 #include "recovery.h"
 #include "recovery_report.h"
 
 struct recover {
-	const char *rundir, *image, *output, *merge;
-	bool json, help, list_options;
+	const char *rundir, *image, *output, *into, *merge;
+	bool previous_boot, json, help, list_options;
 	struct tb_remains remains;
 	struct tb_report report;
 	uint64_t image_size;
@@ -35,7 +36,9 @@ static const struct tb_option options[] = {
 	{ 0, TB_OPTION_PATH, "core", "image", NULL, "FILE", "from a program's core file (ELF, also zstd-compressed)" },
 	{ 0, TB_OPTION_PATH, "vmcore", "image", NULL, "FILE",
 	  "from a kernel's dump: ELF, kdump-compressed, flattened, raw" },
+	{ 0, TB_OPTION_FLAG, "previous-boot", "previous-boot", "1", NULL, "from memory that outlived the last reboot" },
 	{ 'o', TB_OPTION_PATH, "output", "output", NULL, "DIR", "where to: a new directory" },
+	{ 0, TB_OPTION_PATH, "into", "into", NULL, "DIR", "where to: below this, by name and boot, once" },
 	{ 0, TB_OPTION_PATH, "merge", "merge", NULL, "TRACE", "completes this trace, as far as it was on disk" },
 	{ 0, TB_OPTION_FLAG, "json", "json", "1", NULL, "report as JSON" },
 	{ 'h', TB_OPTION_FLAG, "help", "help", "1", NULL, "show this help" },
@@ -62,8 +65,11 @@ static int take_option(void *context, const struct tb_option *option, const char
 		return keep(&recover->image, value, "--core or --vmcore");
 	if (!strcmp(option->key, "output"))
 		return keep(&recover->output, value, "--output");
+	if (!strcmp(option->key, "into"))
+		return keep(&recover->into, value, "--into");
 	if (!strcmp(option->key, "merge"))
 		return keep(&recover->merge, value, "--merge");
+	recover->previous_boot |= !strcmp(option->key, "previous-boot");
 	recover->json |= !strcmp(option->key, "json");
 	recover->help |= !strcmp(option->key, "help");
 	recover->list_options |= !strcmp(option->key, "list-options");
@@ -83,66 +89,60 @@ static void show_progress(void *data, uint64_t done)
 	fprintf(stderr, "\rlooking through memory: %3u %%", percent);
 }
 
+/* *ret_from: where from, for people. */
+static int look(struct recover *recover, bool shows, const char **ret_from, char *message, size_t size)
+{
+	void (*progress)(void *data, uint64_t done) = shows ? show_progress : NULL;
+	int fd;
+
+	*ret_from = recover->rundir ? recover->rundir : recover->image;
+	if (recover->rundir)
+		return tb_remains_of_rundir(recover->rundir, &recover->remains, message, size);
+	if (recover->image)
+		return tb_remains_of_image(recover->image, progress, recover, &recover->remains, message, size);
+	fd = tb_previous_open(ret_from, message, size);
+	return fd < 0 ? fd : tb_remains_of_fd(fd, *ret_from, progress, recover, &recover->remains, message, size);
+}
+
 static int find_remains(struct recover *recover)
 {
 	bool shows = isatty(STDERR_FILENO);
 	char message[1024] = "";
+	const char *from;
 	int ret;
 
 	recover->percent = 101;
-	if (recover->rundir)
-		ret = tb_remains_of_rundir(recover->rundir, &recover->remains, message, sizeof(message));
-	else
-		ret = tb_remains_of_image(recover->image, shows ? show_progress : NULL, recover, &recover->remains, message,
-					  sizeof(message));
+	ret = look(recover, shows, &from, message, sizeof(message));
 	if (shows && recover->percent <= 100)
 		fputs("\r\033[K", stderr);
 	if (ret)
 		return tb_complain(TB_EXIT_ERROR, "recover: %s", message);
 	if (!recover->remains.nr_rings)
-		return tb_complain(TB_EXIT_ERROR, "recover: %s: no ring of a trace is in it (%s%s)",
-				   recover->rundir ? recover->rundir : recover->image, recover->remains.format,
+		return tb_complain(TB_EXIT_ERROR, "recover: %s: no ring of a trace is in it (%s%s)", from,
+				   recover->remains.format,
 				   recover->remains.nr_damaged ? "; damaged headers were found" : "");
 	return 0;
 }
 
-/* Is this the first ring of its trace? */
-static bool is_first(const struct tb_remains *remains, size_t index)
+static int write_trace(struct recover *recover, const struct tb_recover_place *place, size_t index,
+		       bool *ret_damaged)
 {
-	for (size_t i = 0; i < index; i++)
-		if (!memcmp(remains->ring[i].info.uuid, remains->ring[index].info.uuid, 16))
-			return false;
-	return true;
-}
-
-static size_t count_traces(const struct tb_remains *remains)
-{
-	size_t nr = 0;
-
-	for (size_t i = 0; i < remains->nr_rings; i++)
-		nr += is_first(remains, i);
-	return nr;
-}
-
-/* OUT for one trace; of several, each has a directory below: its name, else its number. */
-static void name_trace(const struct recover *recover, const struct tb_remains_ring *ring, bool several, char *path,
-		       size_t size)
-{
-	if (!several)
-		snprintf(path, size, "%s", recover->output);
-	else
-		snprintf(path, size, "%s/%s-%llu", recover->output, ring->trace_name[0] ? ring->trace_name : "trace",
-			 (unsigned long long) ring->info.generation);
-}
-
-static int write_trace(struct recover *recover, const struct tb_remains_ring *ring, bool several, bool *ret_damaged)
-{
+	const struct tb_remains_ring *ring = &recover->remains.ring[index];
+	char path[TB_RECOVER_PATH_SIZE], part[TB_RECOVER_PATH_SIZE], message[1024] = "";
 	struct tb_recovery recovery;
-	char path[4096], message[1024] = "";
 	int ret;
 
-	name_trace(recover, ring, several, path, sizeof(path));
-	ret = tb_recovery_write(&recover->remains, ring->info.uuid, path, NULL, NULL, &recovery, message, sizeof(message));
+	tb_recover_place_name(place, index, path, part);
+	if (place->into && !access(path, F_OK)) {
+		tb_report_known(&recover->report, ring->trace_name, path);
+		return 0;
+	}
+	ret = tb_recovery_write(&recover->remains, ring->info.uuid, part, NULL, NULL, &recovery, message,
+				sizeof(message));
+	if (!ret) {
+		ret = tb_recover_place_end(path, part);
+		snprintf(message, sizeof(message), "%.900s: %s", path, strerror(-ret));
+	}
 	if (ret)
 		ret = tb_complain(TB_EXIT_ERROR, "recover: %s", message);
 	else
@@ -154,15 +154,15 @@ static int write_trace(struct recover *recover, const struct tb_remains_ring *ri
 
 static int write_all(struct recover *recover, bool *ret_damaged)
 {
-	const struct tb_remains *remains = &recover->remains;
-	bool several = count_traces(remains) > 1;
-	int code = 0;
+	const char *dir = recover->into ? recover->into : recover->output;
+	struct tb_recover_place place;
+	int code = tb_recover_place_init(&place, &recover->remains, dir, recover->into);
 
-	if (several && mkdir(recover->output, 0755))
-		return tb_complain(TB_EXIT_ERROR, "recover: %s: %s", recover->output, strerror(errno));
-	for (size_t i = 0; i < remains->nr_rings && !code; i++)
-		if (is_first(remains, i))
-			code = write_trace(recover, &remains->ring[i], several, ret_damaged);
+	if (code)
+		return tb_complain(TB_EXIT_ERROR, "recover: %s: %s", dir, strerror(-code));
+	for (size_t i = 0; i < recover->remains.nr_rings && !code; i++)
+		if (tb_recover_place_is_first(&recover->remains, i))
+			code = write_trace(recover, &place, i, ret_damaged);
 	return code;
 }
 
@@ -186,13 +186,13 @@ static int do_recover(struct recover *recover)
 	bool damaged = false;
 	int code = 0;
 
-	if (!access(recover->output, F_OK))
+	if (recover->output && !access(recover->output, F_OK))
 		return tb_complain(TB_EXIT_ERROR, "recover: %s exists already", recover->output);
 	code = find_remains(recover);
 	if (code)
 		return code;
 	damaged = recover->remains.nr_damaged;
-	tb_report_begin(&recover->report, recover->json, recover->remains.format, recover->remains.nr_damaged);
+	tb_report_begin(&recover->report, recover->json, &recover->remains);
 	code = recover->merge ? merge(recover, &damaged) : write_all(recover, &damaged);
 	tb_report_end(&recover->report);
 	return code ? code : damaged ? TB_EXIT_WARNING : TB_EXIT_OK;
@@ -207,10 +207,13 @@ static int parse_arguments(int argc, char **argv, struct recover *recover)
 	if (rest != argc)
 		return tb_complain(TB_EXIT_UNDEFINED, "recover: '%s': no argument is expected (see tracebuf recover --help)",
 				   argv[rest]);
-	if (!recover->rundir == !recover->image)
-		return tb_complain(TB_EXIT_UNDEFINED, "recover: from what? one of --rundir, --core, --vmcore");
-	if (!recover->output)
-		return tb_complain(TB_EXIT_UNDEFINED, "recover: where to? -o DIR");
+	if (!!recover->rundir + !!recover->image + recover->previous_boot != 1)
+		return tb_complain(TB_EXIT_UNDEFINED, "recover: from what? one of --rundir, --core, --vmcore, "
+				   "--previous-boot");
+	if (!recover->output == !recover->into)
+		return tb_complain(TB_EXIT_UNDEFINED, "recover: where to? -o DIR, or --into DIR");
+	if (recover->into && recover->merge)
+		return tb_complain(TB_EXIT_UNDEFINED, "recover: what --merge makes goes to -o DIR");
 	return 0;
 }
 
@@ -220,7 +223,8 @@ int tb_recover_main(int argc, char **argv)
 	int code = parse_arguments(argc, argv, &recover);
 
 	if (!code && recover.help) {
-		printf("Usage: tracebuf recover --rundir DIR | --core FILE | --vmcore FILE [--merge TRACE] -o DIR\n"
+		printf("Usage: tracebuf recover --rundir DIR | --core FILE | --vmcore FILE | --previous-boot\n"
+		       "                        [--merge TRACE] -o DIR | --into DIR\n"
 		       "Makes traces of what a crash has left in memory.\n\n");
 		tb_options_help(options);
 	} else if (!code && recover.list_options) {
@@ -232,6 +236,7 @@ int tb_recover_main(int argc, char **argv)
 	free((char *) recover.rundir);
 	free((char *) recover.image);
 	free((char *) recover.output);
+	free((char *) recover.into);
 	free((char *) recover.merge);
 	return code;
 }

@@ -52,10 +52,12 @@ static bool is_known(const struct tb_recovery *recovery, size_t index)
 
 static void print_state(const struct tb_recovery *recovery, const struct tb_remains_ring *ring, FILE *out)
 {
-	const struct tb_remains_process *process = tb_remains_process_of(recovery->remains, ring);
-	struct tracebuf_statedump *state = process ? read_state(&process->source) : NULL;
+	const struct tb_remains_process *process = NULL;
+	struct tracebuf_statedump *state = NULL;
 	uint64_t ticks;
 
+	while (!state && (process = tb_remains_next_process_of(recovery->remains, ring, process)))
+		state = read_state(&process->source);
 	if (!state)
 		return;
 	/* Without a time of its own it is from before the trace. */

@@ -30,22 +30,33 @@ static const struct tb_stream_class *find_class(const struct tb_recovery *recove
 	return NULL;
 }
 
+/* By the first of its process's files that has all that the ring names. */
+static int read_class(const struct tb_remains *remains, const struct tb_remains_ring *ring,
+		      struct tb_stream_class *ret_class)
+{
+	const struct tb_remains_process *process = NULL;
+	int ret = -ENOENT;
+
+	while ((process = tb_remains_next_process_of(remains, ring, process))) {
+		ret = tb_salvage_class(&process->source, ring->info.stream_id, ring->info.context,
+				       ring->info.nr_descriptions, ret_class);
+		if (!ret || ret == -ENOMEM)
+			break;
+	}
+	return ret;
+}
+
 /* The class of a ring; classes of one id are the same, as the id is a hash of what they contain. */
 static int get_class(struct tb_recovery *recovery, const struct tb_remains_ring *ring,
 		     const struct tb_stream_class **ret_class)
 {
-	const struct tb_remains_process *process;
 	struct tb_stream_class class, *more;
 	int ret;
 
 	*ret_class = find_class(recovery, ring->info.stream_id);
 	if (*ret_class)
 		return (*ret_class)->context == ring->info.context ? 0 : -EBADMSG;
-	process = tb_remains_process_of(recovery->remains, ring);
-	if (!process)
-		return -ENOENT;
-	ret = tb_salvage_class(&process->source, ring->info.stream_id, ring->info.context, ring->info.nr_descriptions,
-			       &class);
+	ret = read_class(recovery->remains, ring, &class);
 	if (ret)
 		return ret;
 	more = reallocarray(recovery->class, recovery->nr_classes + 1, sizeof(*more));

@@ -113,17 +113,105 @@ static void print_ring_json(const struct tb_recovery *recovery, const struct tb_
 	putchar('}');
 }
 
-void tb_report_begin(struct tb_report *report, bool json, const char *format, size_t nr_damaged)
+/* A name that lay in memory, for a terminal. */
+static void print_name(const char *name)
+{
+	for (; *name; name++)
+		putchar(*name >= ' ' && *name <= '~' ? *name : '?');
+}
+
+static void print_boot_id(const uint8_t id[16])
+{
+	for (int i = 0; i < 16; i++)
+		printf(i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", id[i]);
+}
+
+static const char *stop_name(const struct tb_remains_region *region)
+{
+	static const char *const names[] = { NULL, "trace", "reboot", "panic" };
+
+	return region->has_stop ? names[region->header.stop.reason] : "unknown";
+}
+
+static void print_run(const struct tb_remains_region *region)
+{
+	const struct tracebuf_region *header = &region->header;
+
+	fputs("; trace ", stdout);
+	print_name(header->start.trace_name);
+	fputs(" started ", stdout);
+	print_time(header->start.realtime_ns);
+	if (!region->has_stop) {
+		fputs(", its end was not told: a reset, or the power failed", stdout);
+		return;
+	}
+	fputs(header->stop.reason == TRACEBUF_STOP_PANIC ? ", ended by a panic " :
+	      header->stop.reason == TRACEBUF_STOP_REBOOT ? ", ended by a reboot " : ", stopped ", stdout);
+	print_time(header->stop.realtime_ns);
+}
+
+static void print_region(const struct tb_remains_region *region)
+{
+	const struct tracebuf_region *header = &region->header;
+
+	fputs("Boot ", stdout);
+	if (region->has_start)
+		print_boot_id(header->start.boot_id);
+	fputs(region->has_start ? " of Linux " : "of Linux ", stdout);
+	print_name(header->release);
+	printf(", %u CPUs, region taken ", header->nr_cpus);
+	print_time(header->realtime_ns);
+	if (region->has_start)
+		print_run(region);
+	else
+		fputs("; no trace was started in it", stdout);
+	putchar('\n');
+}
+
+static void print_region_json(const struct tb_remains_region *region)
+{
+	const struct tracebuf_region *header = &region->header;
+
+	printf("{\"number\":%" PRIu64 ",\"release\":", (uint64_t) header->number);
+	print_string(header->release);
+	printf(",\"cpus\":%u,\"loaded_ns\":%" PRIu64, header->nr_cpus, (uint64_t) header->realtime_ns);
+	if (region->has_start) {
+		fputs(",\"boot_id\":\"", stdout);
+		print_boot_id(header->start.boot_id);
+		fputs("\",\"trace\":", stdout);
+		print_string(header->start.trace_name);
+		printf(",\"start_ns\":%" PRIu64 ",\"stopped_by\":\"%s\"", (uint64_t) header->start.realtime_ns,
+		       stop_name(region));
+	}
+	if (region->has_start && region->has_stop)
+		printf(",\"stop_ns\":%" PRIu64, (uint64_t) header->stop.realtime_ns);
+	putchar('}');
+}
+
+static void print_regions(const struct tb_remains *remains, bool json)
+{
+	for (size_t i = 0; i < remains->nr_regions; i++) {
+		if (json && i)
+			putchar(',');
+		(json ? print_region_json : print_region)(&remains->region[i]);
+	}
+}
+
+void tb_report_begin(struct tb_report *report, bool json, const struct tb_remains *remains)
 {
 	report->json = json;
 	report->nr_traces = 0;
 	if (json) {
 		printf("{\"source\":");
-		print_string(format);
-		printf(",\"damaged_headers\":%zu,\"trace\":[", nr_damaged);
-	} else if (nr_damaged) {
-		printf("%zu headers of rings or processes were damaged: those are left out\n", nr_damaged);
+		print_string(remains->format);
+		printf(",\"damaged_headers\":%zu,\"boot\":[", remains->nr_damaged);
+		print_regions(remains, true);
+		printf("],\"trace\":[");
+		return;
 	}
+	print_regions(remains, false);
+	if (remains->nr_damaged)
+		printf("%zu headers of rings or processes were damaged: those are left out\n", remains->nr_damaged);
 }
 
 static void report_json(struct tb_report *report, const struct tb_recovery *recovery, const char *path)
@@ -138,7 +226,7 @@ static void report_json(struct tb_report *report, const struct tb_recovery *reco
 			putchar(',');
 		print_ring_json(recovery, &recovery->ring[i]);
 	}
-	printf("]}");
+	printf("],\"is_known\":false}");
 }
 
 void tb_report_trace(struct tb_report *report, const struct tb_recovery *recovery, const char *path)
@@ -150,6 +238,20 @@ void tb_report_trace(struct tb_report *report, const struct tb_recovery *recover
 		       recovery->nr_events, recovery->nr_rings, path);
 		for (size_t i = 0; i < recovery->nr_rings; i++)
 			print_ring(recovery, &recovery->ring[i]);
+	}
+	report->nr_traces++;
+}
+
+void tb_report_known(struct tb_report *report, const char *name, const char *path)
+{
+	if (report->json) {
+		printf("%s{\"name\":", report->nr_traces ? "," : "");
+		print_string(name);
+		printf(",\"output\":");
+		print_string(path);
+		printf(",\"recovered\":0,\"ring\":[],\"is_known\":true}");
+	} else {
+		printf("Trace %s: is in %s already\n", name[0] ? name : "(no name)", path);
 	}
 	report->nr_traces++;
 }

@@ -10,10 +10,12 @@ struct tb_report {
 	unsigned int nr_traces;
 };
 
-/* format: where the rings were found. nr_damaged: headers that were found and were wrong. */
-void tb_report_begin(struct tb_report *report, bool json, const char *format, size_t nr_damaged);
+/* Where the rings were found, and what boots told of themselves there. */
+void tb_report_begin(struct tb_report *report, bool json, const struct tb_remains *remains);
 /* A trace that was written to path. */
 void tb_report_trace(struct tb_report *report, const struct tb_recovery *recovery, const char *path);
+/* One that is there already, from an earlier recovery. */
+void tb_report_known(struct tb_report *report, const char *name, const char *path);
 void tb_report_end(struct tb_report *report);
 
 #endif

@@ -17,6 +17,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "../reader/kept.h"
 #include "../reader/salvage.h"
 
 /* A file of a run directory. */
@@ -213,17 +214,19 @@ static int add_process(struct tb_remains *remains, struct tb_source source)
 	return ret;
 }
 
-const struct tb_remains_process *tb_remains_process_of(const struct tb_remains *remains,
-						       const struct tb_remains_ring *ring)
+const struct tb_remains_process *tb_remains_next_process_of(const struct tb_remains *remains,
+							    const struct tb_remains_ring *ring,
+							    const struct tb_remains_process *last)
 {
 	const struct tb_remains_table *table = &remains->processes;
+	size_t first = last ? last - remains->process + 1 : 0;
 	uint32_t number;
 
 	if (!table->size)
 		return NULL;
 	for (uint64_t at = process_hash(ring->info.pid, ring->info.incarnation);
 	     (number = table->slot[at & (table->size - 1)]); at++)
-		if (remains->process[number - 1].info.pid == ring->info.pid &&
+		if (number > first && remains->process[number - 1].info.pid == ring->info.pid &&
 		    remains->process[number - 1].info.incarnation == ring->info.incarnation)
 			return &remains->process[number - 1];
 	return NULL;
@@ -236,12 +239,35 @@ struct scan {
 	void *data;
 };
 
+/* What is no right header is no harm: a half that was wiped, or lay elsewhere. */
+static int add_region(struct tb_remains *remains, const struct tb_found *found)
+{
+	static union {
+		struct tracebuf_region region;
+		unsigned char bytes[4096];
+	} page;
+	struct tb_kept half = { page.bytes, found->address, found->sb.total_size };
+	struct tb_remains_region *more;
+
+	if (tb_image_read(remains->image, found->address, &page.region, sizeof(page.region)) || !tb_kept_header(&half))
+		return 0;
+	more = grow(remains->region, remains->nr_regions, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	remains->region = more;
+	more[remains->nr_regions++] = (struct tb_remains_region) {
+		page.region, tb_kept_has_start(&page.region), tb_kept_has_stop(&page.region) };
+	return 0;
+}
+
 static int superblock_found(void *data, const struct tb_found *found)
 {
 	struct scan *scan = data;
 	struct tb_source source;
 	int ret;
 
+	if (found->sb.kind == TRACEBUF_KIND_REGION)
+		return add_region(scan->remains, found);
 	if (found->sb.kind != TRACEBUF_KIND_RING && found->sb.kind != TRACEBUF_KIND_PROCESS)
 		return 0;
 	ret = tb_image_source(scan->remains->image, found, &source);
@@ -266,19 +292,34 @@ static void tell_progress(void *data, uint64_t done)
 	scan->progress(scan->data, done);
 }
 
-int tb_remains_of_image(const char *path, void (*progress)(void *data, uint64_t done), void *data,
+/* All that is in remains->image. */
+static int look_through(const char *path, void (*progress)(void *data, uint64_t done), void *data,
 			struct tb_remains *remains, char *message, size_t size)
 {
 	struct scan scan = { remains, progress, data };
-	int ret = tb_image_open(path, &remains->image, message, size);
+	int ret;
 
-	if (ret)
-		return ret;
 	snprintf(remains->format, sizeof(remains->format), "%s", tb_image_format(remains->image));
 	ret = tb_image_scan(remains->image, superblock_found, progress ? tell_progress : NULL, &scan);
 	if (ret)
 		snprintf(message, size, "%s: %s", path, strerror(-ret));
 	return ret;
+}
+
+int tb_remains_of_image(const char *path, void (*progress)(void *data, uint64_t done), void *data,
+			struct tb_remains *remains, char *message, size_t size)
+{
+	int ret = tb_image_open(path, &remains->image, message, size);
+
+	return ret ? ret : look_through(path, progress, data, remains, message, size);
+}
+
+int tb_remains_of_fd(int fd, const char *path, void (*progress)(void *data, uint64_t done), void *data,
+		     struct tb_remains *remains, char *message, size_t size)
+{
+	int ret = tb_image_open_fd(fd, path, &remains->image, message, size);
+
+	return ret ? ret : look_through(path, progress, data, remains, message, size);
 }
 
 /* One file of a run directory: procs/NAME, rings/GENERATION/NAME. */
@@ -398,6 +439,7 @@ void tb_remains_free(struct tb_remains *remains)
 	free(remains->ring);
 	free(remains->rings.slot);
 	free(remains->process);
+	free(remains->region);
 	free(remains->processes.slot);
 	tb_image_close(remains->image);
 	memset(remains, 0, sizeof(*remains));

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `tracebuf recover` from images that hold halves of a region: what the module hands out as the previous boot's memory,
+ * and dumps of all memory, where two boots lie side by side. The halves are made by tests/kept_half.c; no kernel is
+ * needed.
+ */
+#define _GNU_SOURCE
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../libtracebuf/superblock.h"
+#include "fixture.h"
+#include "kept_half.h"
+
+#define SIZE (1u << 20)
+#define PHYSICAL 0x18000000ull
+#define MAX_SEGMENTS 2
+/* Of the ring below: three whole sub-buffers of 10 and half of one. */
+#define NR_EVENTS 35
+
+static const uint8_t boot_ids[2][16] = { { 0xab, 0xcd, 0xef, 0x01, 0x23 }, { 0x11, 0x22, 0x33, 0x44, 0x55 } };
+#define BOOT_0 "abcdef01-2300-0000-0000-000000000000"
+#define BOOT_1 "11223344-5500-0000-0000-000000000000"
+
+/* The directory of a case, and the image in it. */
+struct image {
+	char dir[64], path[96];
+};
+
+static bool image_open(struct image *image)
+{
+	strcpy(image->dir, "/tmp/test_previous.XXXXXX");
+	CU_ASSERT_FATAL(mkdtemp(image->dir) != NULL);
+	snprintf(image->path, sizeof(image->path), "%s/memory", image->dir);
+	return true;
+}
+
+static void image_close(struct image *image)
+{
+	remove_tree(image->dir);
+}
+
+static const char *below(const struct image *image, const char *name)
+{
+	static char paths[4][256];
+	static unsigned int turn;
+	char *path = paths[turn++ % 4];
+
+	snprintf(path, sizeof(paths[0]), "%.100s/%.140s", image->dir, name);
+	return path;
+}
+
+/* An ELF core of these halves, a segment each. */
+static void image_write(const struct image *image, const struct kept_half *halves, size_t nr)
+{
+	struct {
+		Elf64_Ehdr elf;
+		Elf64_Phdr segment[MAX_SEGMENTS];
+		char rest[4096 - sizeof(Elf64_Ehdr) - MAX_SEGMENTS * sizeof(Elf64_Phdr)];
+	} head = { .elf = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT }, .e_type = ET_CORE,
+			    .e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_phoff = sizeof(Elf64_Ehdr),
+			    .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = nr } };
+	FILE *file = fopen(image->path, "w");
+	uint64_t offset = sizeof(head);
+
+	CU_ASSERT_FATAL(file != NULL);
+	for (size_t i = 0; i < nr; offset += halves[i++].size)
+		head.segment[i] = (Elf64_Phdr) { .p_type = PT_LOAD, .p_offset = offset, .p_paddr = halves[i].physical,
+						 .p_filesz = halves[i].size, .p_memsz = halves[i].size };
+	CU_ASSERT(fwrite(&head, sizeof(head), 1, file) == 1);
+	for (size_t i = 0; i < nr; i++)
+		CU_ASSERT(fwrite(halves[i].bytes, halves[i].size, 1, file) == 1);
+	CU_ASSERT(fclose(file) == 0);
+}
+
+/* Half number boot of a region, with a process and its ring. */
+static void half_make(struct kept_half *half, int boot, enum tracebuf_stop reason, struct kept_made *ret_ring)
+{
+	struct kept_ring ring = { .pid = 100, .incarnation = 7, .generation = 1, .uuid = (uint8_t) (0x10 + boot),
+				  .subbuf_size = 4096, .nr_subbufs = 4, .nr_entered = 4, .nr_events = 10 };
+	struct kept_made process;
+
+	kept_half_make(half, PHYSICAL + (uint64_t) boot * SIZE, SIZE, 4096, (uint64_t) boot + 1, tb_random() | 1);
+	memcpy(ring.boot_id, boot_ids[boot], sizeof(ring.boot_id));
+	CU_ASSERT_FATAL(!kept_half_add_process(half, 100, 7, true, &process));
+	CU_ASSERT_FATAL(!kept_half_add_ring(half, &ring, ret_ring));
+	kept_half_start(half, "kept", 1, boot_ids[boot]);
+	if (reason)
+		kept_half_stop(half, reason);
+}
+
+/* Exit status of recover. option: -o or --into; more: one more option, or NULL. */
+static int recover(const struct image *image, const char *option, const char *to, const char *more,
+		   struct outcome *ret_outcome)
+{
+	char tool[512];
+	char *argv[] = { tool, "recover", "--vmcore", (char *) image->path, (char *) option, (char *) to, (char *) more,
+			 NULL };
+
+	snprintf(tool, sizeof(tool), "%s", build_path("tracebuf"));
+	if (!run(ret_outcome, argv, NULL))
+		return -1;
+	return WIFEXITED(ret_outcome->status) ? WEXITSTATUS(ret_outcome->status) : -1;
+}
+
+static void test_half(void)
+{
+	struct outcome outcome;
+	struct kept_made ring;
+	struct kept_half half;
+	struct image image;
+
+	image_open(&image);
+	half_make(&half, 0, TRACEBUF_STOP_PANIC, &ring);
+	image_write(&image, &half, 1);
+	TB_ASSERT_EQUAL(recover(&image, "-o", below(&image, "out"), NULL, &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "Boot " BOOT_0 " of Linux 6.1.0-test, 4 CPUs"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "trace kept started "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "ended by a panic "));
+	CU_ASSERT_STRING_EQUAL(outcome.err, "");
+	outcome_free(&outcome);
+	TB_ASSERT_EQUAL(referee(below(&image, "out"), REFEREE_SILENT, NULL), NR_EVENTS);
+	TB_ASSERT_EQUAL(recover(&image, "-o", below(&image, "json"), "--json", &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "\"boot\":[{\"number\":1,\"release\":\"6.1.0-test\",\"cpus\":4,"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "\"boot_id\":\"" BOOT_0 "\",\"trace\":\"kept\","));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "\"stopped_by\":\"panic\",\"stop_ns\":"));
+	outcome_free(&outcome);
+	kept_half_free(&half);
+	image_close(&image);
+}
+
+/* Nothing was said of the end, or of the begin; or what was said is not right, or is not for a terminal. */
+static void test_told(void)
+{
+	struct tracebuf_region *header;
+	struct outcome outcome;
+	struct kept_made ring;
+	struct kept_half half;
+	struct image image;
+
+	image_open(&image);
+	half_make(&half, 0, 0, &ring);
+	header = (void *) half.bytes;
+	image_write(&image, &half, 1);
+	TB_ASSERT_EQUAL(recover(&image, "-o", below(&image, "reset"), NULL, &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "its end was not told: a reset"));
+	outcome_free(&outcome);
+	header->start.trace_name[0] ^= 1;
+	strcpy(header->release, "6.1\033[31m\n");
+	tb_superblock_seal(&header->sb);
+	image_write(&image, &half, 1);
+	TB_ASSERT_EQUAL(recover(&image, "-o", below(&image, "odd"), NULL, &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "Boot of Linux 6.1?[31m?, 4 CPUs"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "no trace was started in it\n"));
+	outcome_free(&outcome);
+	TB_ASSERT_EQUAL(referee(below(&image, "odd"), REFEREE_SILENT, NULL), NR_EVENTS);
+	kept_half_free(&half);
+	image_close(&image);
+}
+
+/* Two boots, whose traces have the same name and number: each is a trace of its own. */
+static void test_boots(void)
+{
+	struct kept_half halves[2];
+	struct outcome outcome;
+	struct kept_made ring;
+	struct image image;
+
+	image_open(&image);
+	half_make(&halves[0], 0, TRACEBUF_STOP_REBOOT, &ring);
+	half_make(&halves[1], 1, 0, &ring);
+	image_write(&image, halves, 2);
+	TB_ASSERT_EQUAL(recover(&image, "-o", below(&image, "out"), NULL, &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "Boot " BOOT_0));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "Boot " BOOT_1));
+	outcome_free(&outcome);
+	TB_ASSERT_EQUAL(referee(below(&image, "out/kept-1-abcdef01"), REFEREE_SILENT, NULL), NR_EVENTS);
+	TB_ASSERT_EQUAL(referee(below(&image, "out/kept-1-11223344"), REFEREE_SILENT, NULL), NR_EVENTS);
+	/* One is wiped: no damage. */
+	memset(halves[0].bytes, 0, SIZE);
+	image_write(&image, halves, 2);
+	TB_ASSERT_EQUAL(recover(&image, "-o", below(&image, "one"), NULL, &outcome), 0);
+	CU_ASSERT_PTR_NULL(strstr(outcome.out, BOOT_0));
+	outcome_free(&outcome);
+	TB_ASSERT_EQUAL(referee(below(&image, "one"), REFEREE_SILENT, NULL), NR_EVENTS);
+	/* And of the other the ring was destroyed. */
+	memset(halves[1].bytes + ring.offset, 0, 64);
+	image_write(&image, halves, 2);
+	TB_ASSERT_EQUAL(recover(&image, "-o", below(&image, "none"), NULL, &outcome), 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.err, "no ring of a trace is in it"));
+	CU_ASSERT_PTR_NULL(strstr(outcome.err, "damaged"));
+	outcome_free(&outcome);
+	CU_ASSERT(access(below(&image, "none"), F_OK) != 0);
+	kept_half_free(&halves[0]);
+	kept_half_free(&halves[1]);
+	image_close(&image);
+}
+
+/* Below a directory by name and boot: once, and whole or not at all. */
+static void test_into(void)
+{
+	struct kept_half halves[2];
+	struct outcome outcome;
+	struct kept_made ring;
+	struct image image;
+	struct stat before, after;
+
+	image_open(&image);
+	half_make(&halves[0], 0, TRACEBUF_STOP_REBOOT, &ring);
+	half_make(&halves[1], 1, 0, &ring);
+	image_write(&image, halves, 1);
+	/* What a recovery that was cut short left. */
+	CU_ASSERT(!mkdir(below(&image, "into"), 0755));
+	CU_ASSERT(!mkdir(below(&image, "into/.kept-" BOOT_0 ".part"), 0755));
+	CU_ASSERT(!mkdir(below(&image, "into/.kept-" BOOT_0 ".part/index"), 0755));
+	TB_ASSERT_EQUAL(recover(&image, "--into", below(&image, "into"), NULL, &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "Trace kept: 35 events of 1 rings, in "));
+	outcome_free(&outcome);
+	TB_ASSERT_EQUAL(referee(below(&image, "into/kept-" BOOT_0), REFEREE_SILENT, NULL), NR_EVENTS);
+	CU_ASSERT(access(below(&image, "into/.kept-" BOOT_0 ".part"), F_OK) != 0);
+	CU_ASSERT(!stat(below(&image, "into/kept-" BOOT_0 "/metadata"), &before));
+	image_write(&image, halves, 2);
+	TB_ASSERT_EQUAL(recover(&image, "--into", below(&image, "into"), NULL, &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "/into/kept-" BOOT_0 " already\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "Trace kept: 35 events of 1 rings, in "));
+	outcome_free(&outcome);
+	CU_ASSERT(!stat(below(&image, "into/kept-" BOOT_0 "/metadata"), &after));
+	CU_ASSERT(before.st_ino == after.st_ino && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+	TB_ASSERT_EQUAL(referee(below(&image, "into/kept-" BOOT_1), REFEREE_SILENT, NULL), NR_EVENTS);
+	TB_ASSERT_EQUAL(recover(&image, "--into", below(&image, "into"), "--json", &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "\"is_known\":true"));
+	CU_ASSERT_PTR_NULL(strstr(outcome.out, "\"is_known\":false"));
+	outcome_free(&outcome);
+	kept_half_free(&halves[0]);
+	kept_half_free(&halves[1]);
+	image_close(&image);
+}
+
+/* A process file twice, as in a dump: the one that is found first does not have all descriptions, or not rightly. */
+static void test_twice(void)
+{
+	struct kept_ring ring = { .pid = 100, .incarnation = 7, .generation = 1, .subbuf_size = 4096, .nr_subbufs = 4,
+				  .nr_entered = 4, .nr_events = 10 };
+	struct kept_made process, made;
+	struct outcome outcome;
+	struct kept_half half;
+	struct image image;
+
+	image_open(&image);
+	kept_half_make(&half, PHYSICAL, SIZE, 4096, 1, 0);
+	CU_ASSERT_FATAL(!kept_half_add_process(&half, 100, 7, false, &process));
+	CU_ASSERT_FATAL(!kept_half_add_process(&half, 100, 7, true, &process));
+	kept_half_page(&half, &process, TRACEBUF_DESCRIPTIONS_OFFSET)[30] ^= 1;
+	CU_ASSERT_FATAL(!kept_half_add_ring(&half, &ring, &made));
+	image_write(&image, &half, 1);
+	TB_ASSERT_EQUAL(recover(&image, "-o", below(&image, "without"), NULL, &outcome), 4);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "descriptions of its events are damaged"));
+	outcome_free(&outcome);
+	CU_ASSERT_FATAL(!kept_half_add_process(&half, 100, 7, true, &process));
+	image_write(&image, &half, 1);
+	TB_ASSERT_EQUAL(recover(&image, "-o", below(&image, "out"), NULL, &outcome), 0);
+	outcome_free(&outcome);
+	TB_ASSERT_EQUAL(referee(below(&image, "out"), REFEREE_SILENT, NULL), NR_EVENTS);
+	kept_half_free(&half);
+	image_close(&image);
+}
+
+/* What cannot be asked. */
+static void test_usage(void)
+{
+	static const struct {
+		const char *options[6];
+		const char *says;
+	} rows[] = {
+		{ { "--previous-boot", NULL }, "where to?" },
+		{ { "--previous-boot", "-o", "/tmp/x", "--into", "/tmp/y", NULL }, "where to?" },
+		{ { "--previous-boot", "--rundir", "/tmp/x", "-o", "/tmp/y", NULL }, "from what?" },
+		{ { "--vmcore", "/tmp/x", "--into", "/tmp/y", "--merge=/tmp/z", NULL }, "--merge" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char tool[512], *argv[10] = { tool, "recover" };
+		struct outcome outcome;
+
+		snprintf(tool, sizeof(tool), "%s", build_path("tracebuf"));
+		for (size_t j = 0; rows[i].options[j]; j++)
+			argv[2 + j] = (char *) rows[i].options[j];
+		CU_ASSERT_FATAL(run(&outcome, argv, NULL));
+		CU_ASSERT(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == 2);
+		CU_ASSERT_PTR_NOT_NULL(strstr(outcome.err, rows[i].says));
+		outcome_free(&outcome);
+	}
+}
+
+int main(void)
+{
+	static const CU_TestInfo tests[] = {
+		{ "a half", test_half },
+		{ "what the half tells", test_told },
+		{ "two boots", test_boots },
+		{ "into a directory, once", test_into },
+		{ "a process twice", test_twice },
+		{ "usage", test_usage },
+		CU_TEST_INFO_NULL,
+	};
+
+	return tb_run_suite("test_previous", tests);
+}
