@@ -21,6 +21,7 @@
 #include "image_dump.h"
 #include "unpack.h"
 
+#define VSYSCALL 0xffffffffff600000ull
 #define SCAN_SIZE (1u << 20)
 #define SMALLEST_PAGE 4096u
 /* More program headers than a machine has memory ranges, or a process mappings, by far. */
@@ -110,8 +111,8 @@ static int count_headers(const struct tb_image *image, const Elf64_Ehdr *elf, ui
 }
 
 /*
- * The core file of a program has no physical addresses, and virtual ones of the lower half only. Segments that were cut
- * off count, too: what is left of a dump may be nothing but what lies at physical address 0.
+ * The core file of a program has no physical addresses, and virtual ones of the lower half only, but for the vsyscall page
+ * of amd64. Segments that were cut off count, too: what is left of a dump may be nothing but what lies at physical address 0.
  */
 static void choose_addresses(struct tb_image *image, bool is_program)
 {
@@ -140,7 +141,7 @@ static int read_elf(struct tb_image *image, const Elf64_Ehdr *elf)
 			break;
 		if (le32toh(header.p_type) != PT_LOAD)
 			continue;
-		is_kernel |= header.p_paddr || le64toh(header.p_vaddr) >> 63;
+		is_kernel |= header.p_paddr || (le64toh(header.p_vaddr) >> 63 && le64toh(header.p_vaddr) != VSYSCALL);
 		is_program |= header.p_vaddr != 0;
 		ret = add_segment(image, le64toh(header.p_paddr), le64toh(header.p_vaddr), le64toh(header.p_offset),
 				  le64toh(header.p_filesz));
