@@ -237,8 +237,6 @@ static int look_at_halves(struct tb_previous halves[2])
 
 static void say(const struct tb_previous *previous)
 {
-	if (!reserved.has_pages)
-		pr_notice("tracebuf: region: no RAM lies above it, so it is only read\n");
 	if (previous)
 		pr_info("tracebuf: region: %llu bytes at 0x%llx; from before: %u processes, %u rings, %u damaged\n",
 			reserved.size, reserved.physical, previous->report.nr_processes, previous->report.nr_rings,
@@ -262,7 +260,7 @@ int tb_region_init(void)
 	own_size = reserved.size / 2;
 	err = look_at_halves(halves);
 	previous = choose_previous(halves);
-	if (!err && reserved.has_pages)
+	if (!err)
 		err = begin_half(reserved.bytes + (previous == 0) * own_size, next_number(halves));
 	if (!err) {
 		say(previous < 0 ? NULL : &halves[previous]);

@@ -20,7 +20,6 @@ struct dev_pagemap;
 struct iov_iter;
 struct kiocb;
 struct page;
-struct resource;
 struct tb_process;
 struct tb_trace;
 
@@ -29,11 +28,9 @@ struct tb_trace;
 struct tb_reserved {
 	u64 physical, size;		/* of whole pages, and an even number of them */
 	void *bytes;			/* all of it, mapped */
-	bool has_pages;			/* there are struct pages that can be mapped by processes; else it may only be read */
-	struct resource *claim;		/* these two: of an address, not of a name */
-	struct dev_pagemap *map;
+	struct dev_pagemap *map;	/* of an address; NULL: it has a name */
 };
-/* text: the parameter. What is wrong is said in the log. -EINVAL, -EBUSY, -ENOENT, -ENOMEM. */
+/* text: the parameter. What is wrong is said in the log. -EINVAL, -EBUSY, -ENOENT, -EOPNOTSUPP, -ENOMEM. */
 int tb_reserved_get(const char *text, struct tb_reserved *ret_reserved);
 void tb_reserved_put(struct tb_reserved *reserved);	/* zeroed is fine */
 

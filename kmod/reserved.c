@@ -8,9 +8,7 @@
  * memory holds; a page that nobody has mapped or pinned has a reference count of 1.
  *
  * Invariant: memory that the kernel, a driver or a device uses is never taken: each page of an address must lie in
- * nothing else than a "Reserved" resource, which is then claimed. Struct pages above all RAM cannot be mapped by
- * processes (vm_normal_page() takes such a page table entry for a corrupt one): that is so in the small kernel that runs
- * after a crash. There the memory is only read.
+ * nothing else than a "Reserved" resource, which is then claimed.
  */
 #include <linux/io.h>
 #include <linux/ioport.h>
@@ -82,7 +80,6 @@ static int check_address(const char *text, u64 physical, u64 size)
 	return 0;
 }
 
-/* Struct pages and a mapping. */
 static int map_pages(struct tb_reserved *reserved)
 {
 	struct dev_pagemap *map = kzalloc(sizeof(*map), GFP_KERNEL);
@@ -101,34 +98,23 @@ static int map_pages(struct tb_reserved *reserved)
 	}
 	reserved->bytes = bytes;
 	reserved->map = map;
-	reserved->has_pages = true;
 	return 0;
-}
-
-/* A mapping alone. */
-static int map_bytes(struct tb_reserved *reserved)
-{
-	reserved->bytes = memremap(reserved->physical, reserved->size, MEMREMAP_WB);
-	return reserved->bytes ? 0 : -ENOMEM;
 }
 
 static int get_by_address(const char *text, struct tb_reserved *reserved)
 {
-	u64 end = reserved->physical + reserved->size;
 	int err = check_address(text, reserved->physical, reserved->size);
 
 	if (err)
 		return err;
-	reserved->claim = request_mem_region(reserved->physical, reserved->size, "tracebuf");
-	if (!reserved->claim) {
+	if (!request_mem_region(reserved->physical, reserved->size, "tracebuf")) {
 		pr_err("tracebuf: region=%s: a driver uses this memory\n", text);
 		return -EBUSY;
 	}
-	err = is_disjoint(end, U64_MAX - end) ? map_bytes(reserved) : map_pages(reserved);
+	err = map_pages(reserved);
 	if (err) {
 		pr_err("tracebuf: region=%s: it cannot be mapped: error %d\n", text, -err);
 		release_mem_region(reserved->physical, reserved->size);
-		reserved->claim = NULL;
 	}
 	return err;
 }
@@ -148,7 +134,6 @@ static int get_by_name(const char *text, struct tb_reserved *reserved)
 	if (err)
 		return err;
 	reserved->bytes = phys_to_virt(reserved->physical);
-	reserved->has_pages = true;
 	return 0;
 }
 
@@ -186,15 +171,11 @@ int tb_reserved_get(const char *text, struct tb_reserved *ret_reserved)
 /* Nobody has a page pinned: pool.c sees to that. Who looks for pages without a reference (GUP) is done after a while. */
 void tb_reserved_put(struct tb_reserved *reserved)
 {
-	if (!reserved->claim)
-		return;
 	if (reserved->map) {
 		synchronize_rcu();
 		memunmap_pages(reserved->map);
 		kfree(reserved->map);
-	} else {
-		memunmap(reserved->bytes);
+		release_mem_region(reserved->physical, reserved->size);
 	}
-	release_mem_region(reserved->physical, reserved->size);
 	memset(reserved, 0, sizeof(*reserved));
 }
