@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -332,6 +334,90 @@ static void test_pinned(void)
 	check_back();
 }
 
+/* ---- Other ways to its bytes ---- */
+
+#define CORE "/tmp/core.region"
+#define PATTERN_SIZE 5000		/* more than the smallest page */
+
+static unsigned char pattern_at(size_t i)
+{
+	return (unsigned char) (i * 31 % 251);
+}
+
+/* Tells where the pattern is, waits, and dumps core. */
+static void write_pattern(struct child *self, void *arg)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	struct writing *writing = arg;
+	struct writer_ring ring;
+	struct writer writer;
+	uint64_t number;
+
+	if (!start(&writing->trace, &writer, &ring))
+		return;
+	for (size_t i = 0; i < PATTERN_SIZE; i++)
+		ring.data[i] = pattern_at(i);
+	child_tell(self, (uintptr_t) ring.data);
+	child_hear(self, &number);
+	setrlimit(RLIMIT_CORE, &limit);
+	prctl(PR_SET_DUMPABLE, 1);
+	abort();
+}
+
+static bool is_pattern(const unsigned char *bytes)
+{
+	for (size_t i = 0; i < PATTERN_SIZE; i++)
+		if (bytes[i] != pattern_at(i))
+			return false;
+	return true;
+}
+
+static void check_core(void)
+{
+	int fd = open(CORE, O_RDONLY | O_CLOEXEC);
+	off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	const unsigned char *bytes = size > 0 ? mmap(NULL, (size_t) size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	bool is_there = false;
+
+	if (!CHECK(bytes != MAP_FAILED))
+		return;
+	for (off_t at = 0; !is_there && at + PATTERN_SIZE <= size; at += 4096)
+		is_there = is_pattern(bytes + at);
+	CHECK(is_there);
+	munmap((void *) bytes, (size_t) size);
+	close(fd);
+	unlink(CORE);
+}
+
+static void test_other_ways(void)
+{
+	static unsigned char bytes[PATTERN_SIZE];
+	struct iovec to = { bytes, sizeof(bytes) }, from = { NULL, sizeof(bytes) };
+	struct writing writing;
+	struct child child;
+	char before[256] = "";
+	uint64_t number = 0;
+	FILE *file;
+
+	if (is_missing() || !CHECK_IS(make_persistent(&control_channel, &writing.trace), 0))
+		return;
+	file = fopen("/proc/sys/kernel/core_pattern", "re");
+	if (CHECK(file && fgets(before, sizeof(before), file)))
+		fclose(file);
+	CHECK_IS(file_write("/proc/sys/kernel/core_pattern", CORE), 0);
+	if (child_start(&child, write_pattern, &writing) && CHECK(child_hear(&child, &number))) {
+		from.iov_base = (void *) (uintptr_t) number;
+		CHECK_IS(process_vm_readv(child.pid, &to, 1, &from, 1, 0), sizeof(bytes));
+		CHECK(is_pattern(bytes));
+		child_tell(&child, 1);
+		child_kill(&child, 0);
+		check_core();
+	}
+	CHECK_IS(file_write("/proc/sys/kernel/core_pattern", before), 0);
+	CHECK_IS(control_destroy(&control, &writing.trace), 0);
+	check_back();
+}
+
 /* ---- What an earlier boot left ---- */
 
 /* The value of a line "key: value" of previous/info. */
@@ -559,6 +645,7 @@ int main(void)
 		{ "descriptions", test_descriptions },
 		{ "more than there is", test_exhaustion },
 		{ "a page that is pinned", test_pinned },
+		{ "process_vm_readv, core dump", test_other_ways },
 		{ "loading: what is refused, turns", test_loading },
 		{ "what an earlier boot left", test_previous },
 		{ "end: pages are back", end },
