@@ -28,13 +28,14 @@
 #include "process.h"
 #include "recording.h"
 #include "rseq_check.h"
+#include "save_previous.h"
 
 /* Descriptors for everything but processes and rings. */
 #define OTHER_FDS 160
 #define MAX_OPENED 512
 
 struct options {
-	const char *rundir;
+	const char *rundir, *save_previous;
 	const struct tb_home *home;
 	enum tracebuf_clock clock;	/* 0: chosen */
 	int ready_fd;			/* -1: none */
@@ -51,6 +52,7 @@ static void usage(FILE *out)
 	      "  --ready-fd N    write a newline to descriptor N when ready\n"
 	      "  --home HOME     of the buffers: kernel (tracebuf.ko), tmpfs (the run directory) or auto\n"
 	      "                  (default: $TRACEBUF_HOME, else the kernel if /dev/tracebuf can be opened)\n"
+	      "  --save-previous DIR  save what the previous boot left in memory below DIR: tracebuf(4)\n"
 	      "  --clock CLOCK   tsc, monotonic or counter (default: the best that the kernel trusts)\n"
 	      "  --help, --version\n", out);
 }
@@ -75,6 +77,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 		{ "private", no_argument, NULL, 'p' },
 		{ "ready-fd", required_argument, NULL, 'r' },
 		{ "clock", required_argument, NULL, 'c' },
+		{ "save-previous", required_argument, NULL, 's' },
 		{ "home", required_argument, NULL, 'm' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
@@ -85,6 +88,8 @@ static void parse_options(int argc, char **argv, struct options *options)
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		if (option == 'd')
 			options->rundir = optarg;
+		else if (option == 's')
+			options->save_previous = optarg;
 		else if (option == 'p')
 			options->is_private = true;
 		else if (option == 'r')
@@ -248,6 +253,8 @@ static int serve(struct tb_daemon *daemon, const struct options *options)
 			daemon->stdin_ready.done = stdin_readable;
 			tb_loop_poll(&daemon->loop, &daemon->stdin_ready, STDIN_FILENO, POLLIN);
 		}
+		if (options->save_previous)
+			tb_save_previous(daemon, options->save_previous);
 		tb_command_start(daemon);
 		tell_ready(options);
 		ret = tb_loop_run(&daemon->loop);

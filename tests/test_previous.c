@@ -6,12 +6,15 @@
  */
 #define _GNU_SOURCE
 #include <elf.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <tracebuf/abi.h>
 
 #include "../libtracebuf/superblock.h"
 #include "fixture.h"
@@ -297,6 +300,52 @@ static void test_usage(void)
 	}
 }
 
+/* The daemon's first line on stderr, which comes from err; it goes on meanwhile. */
+static void read_line(int err, char *line, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size - 1 && read(err, line + length, 1) == 1 && line[length] != '\n')
+		length++;
+	line[length] = '\0';
+}
+
+/* A daemon that is to save what is not there says so, once, and serves. */
+static void test_daemon(void)
+{
+	char dir[64] = "/tmp/test_previous.XXXXXX", daemon[512], rundir[96], into[96], line[512];
+	char *argv[] = { daemon, "--rundir", rundir, "--home", "tmpfs", "--save-previous", into, NULL };
+	struct client_reply reply;
+	int fds[2], status;
+	pid_t pid;
+
+	CU_ASSERT_FATAL(mkdtemp(dir) != NULL && pipe2(fds, O_CLOEXEC) == 0);
+	snprintf(daemon, sizeof(daemon), "%s", build_path("tracebufd"));
+	snprintf(rundir, sizeof(rundir), "%s/run", dir);
+	snprintf(into, sizeof(into), "%s/into", dir);
+	pid = fork();
+	if (!pid) {
+		die_with_test();
+		dup2(fds[1], STDERR_FILENO);
+		execv(argv[0], argv);
+		_exit(99);
+	}
+	close(fds[1]);
+	read_line(fds[0], line, sizeof(line));
+	/* In a virtual machine with the module there may be something. */
+	if (access(TRACEBUF_DEVICE, F_OK) != 0)
+		CU_ASSERT_STRING_EQUAL(line, "tracebufd: nothing is saved: no previous boot: tracebuf.ko is not loaded");
+	CU_ASSERT(!client_request(rundir, "shutdown", (const char *const[]) { NULL }, &reply) && !reply.code);
+	client_reply_free(&reply);
+	status = await(pid);
+	CU_ASSERT(WIFEXITED(status) && !WEXITSTATUS(status));
+	read_line(fds[0], line, sizeof(line));
+	CU_ASSERT_STRING_EQUAL(line, "");
+	CU_ASSERT(access(into, F_OK) != 0);
+	close(fds[0]);
+	remove_tree(dir);
+}
+
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
@@ -306,6 +355,7 @@ int main(void)
 		{ "into a directory, once", test_into },
 		{ "a process twice", test_twice },
 		{ "usage", test_usage },
+		{ "a daemon that saves nothing", test_daemon },
 		CU_TEST_INFO_NULL,
 	};
 
