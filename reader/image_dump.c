@@ -32,16 +32,14 @@ struct tb_dump {
  */
 static int open_context(struct tb_dump *dump)
 {
-	int empty = tb_dump_index_make_empty(&dump->index);
-	int set[] = { empty, dump->index.fd, empty };
+	int set[] = { dump->empty, dump->index.fd, dump->empty };
 
-	if (empty < 0)
-		return empty;
-	dump->empty = empty;
 	dump->context = kdump_new();
 	if (!dump->context)
 		return -ENOMEM;
+	/* Mapped, the whole file would come to be this process's memory. */
 	if (kdump_set_number_attr(dump->context, "cache.size", NR_CACHED_PAGES) == KDUMP_OK &&
+	    kdump_set_number_attr(dump->context, "file.mmap_policy", KDUMP_MMAP_NEVER) == KDUMP_OK &&
 	    kdump_open_fdset(dump->context, 3, set) == KDUMP_OK)
 		return 0;
 	/* Of what it could not open, libkdumpfile 0.5.1 frees something twice: it is left. */
@@ -58,6 +56,10 @@ int tb_dump_open(int fd, uint64_t file_size, struct tb_dump **ret_dump, const ch
 		return -ENOMEM;
 	dump->empty = -1;
 	ret = tb_dump_index_open(fd, file_size, &dump->index, ret_what);
+	if (!ret) {
+		dump->empty = tb_dump_index_make_empty(&dump->index);
+		ret = dump->empty < 0 ? dump->empty : 0;
+	}
 	if (!ret) {
 		*ret_what = "a kdump-compressed dump that libkdumpfile cannot read";
 		ret = open_context(dump);
@@ -94,9 +96,13 @@ static int read_page(struct tb_dump *dump, uint64_t address, void *to, size_t si
 
 	if (!tb_dump_index_has(&dump->index, address / dump->index.page_size))
 		return -ENODATA;
+	if (!dump->context && open_context(dump))
+		return -ENODATA;
 	if (kdump_read(dump->context, KDUMP_MACHPHYSADDR, address, to, &got) == KDUMP_OK && got == size)
 		return 0;
-	kdump_clear_err(dump->context);
+	/* A page that could not be had leaves the cache of libkdumpfile 0.5.1 with entries that have no room: begin anew. */
+	kdump_free(dump->context);
+	dump->context = NULL;
 	return -ENODATA;
 }
 

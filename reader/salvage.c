@@ -136,6 +136,7 @@ static int read_subbuf(struct ring *ring, uint64_t seq, size_t *content_size, en
 	uint64_t offset = tb_ring_offset(ring->info, seq);
 	bool closed = !*content_size;
 	struct tracebuf_packet head;
+	int ret;
 
 	*ret_loss = TB_LOSS_ABSENT;
 	if (tb_source_read(ring->source, offset, &head, HEAD_SIZE))
@@ -147,8 +148,8 @@ static int read_subbuf(struct ring *ring, uint64_t seq, size_t *content_size, en
 	if (closed)
 		*content_size = head.content_size / 8;
 	*ret_loss = TB_LOSS_ABSENT;
-	memcpy(ring->scratch.bytes, &head, HEAD_SIZE);
-	return read_content(ring, offset, *content_size);
+	ret = tb_scratch_store(&ring->scratch, 0, &head, HEAD_SIZE);
+	return ret ? ret : read_content(ring, offset, *content_size);
 }
 
 /* Programs may still be running: is what was read whole, or has the writer come round to it? Pairs with *enter*. */

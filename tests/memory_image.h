@@ -27,17 +27,20 @@ struct image_page {
 
 /*
  * Memory of a machine in which the kernel kept the files of a run directory: each page somewhere, found by page lists.
- * bytes[0] has physical address 0.
  */
 struct memory_image {
 	uint8_t *bytes;
 	size_t size;
+	uint64_t base;			/* physical address of bytes[0] */
 	struct image_page *page;	/* one for each IMAGE_PAGE bytes */
 	int nr_files;
 };
 
-/* Of the run directory path. Asserts; image_free() in any case. The order of pages comes from tb_random(). */
-bool image_make(struct memory_image *image, const char *rundir);
+/*
+ * Of the run directory path, with RAM from base on, of at least min_size bytes. The order of pages comes from tb_random().
+ * false: it could not be made. image_free() in any case.
+ */
+bool image_make(struct memory_image *image, const char *rundir, uint64_t base, size_t min_size);
 void image_free(struct memory_image *image);
 
 #endif

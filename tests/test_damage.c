@@ -1,144 +1,61 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Recovery from damaged memory: an image of what a crash left, and 10,000 variants of it, each damaged in one or more
- * places, by bits, bytes, pages, swapped pages, cut-off ends. Of each, every sub-buffer that was not touched, of a ring
- * and process whose words were not, comes out as it was; nothing comes out that was never written, but in the sub-buffer
- * that was being written (it has no sum yet), or if the position itself was changed (nor has that); and nobody crashes, hangs or reads outside (the sanitizers' builds).
+ * places, by bits, bytes, words, pages, swapped and dropped pages, cut-off ends; then ends cut off at each page and behind
+ * each head; then a compressed dump of it, damaged in its own words. Of each, every sub-buffer that was not touched, of a
+ * ring and process whose words were not, comes out as it was, and all that do not are counted; nothing comes out that was
+ * never written, but in the sub-buffer that was being written (it has no sum yet), or if the position itself was changed
+ * (nor has that); memory stays bounded; and nobody crashes, hangs or reads outside (the sanitizers' builds).
  */
 #define _GNU_SOURCE
+#include <elf.h>
+#include <endian.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#include "memory_image.h"
-#include "reader/salvage.h"
-#include "tools/remains.h"
+#include <tracebuf/abi.h>
+
+#include "dump_file.h"
+#include "harvest.h"
 #include "worker.h"
 
 #define NR_PROGRAMS 2
 #define THREADS 2
 #define NR_VARIANTS ((unsigned int) tb_scaled(10000))
-#define MAX_RINGS 64
-#define MAX_SUBBUFS 8
+#define MAX_SUBBUFS HARVEST_MAX_SUBBUFS
 #define SUBBUF_SIZE 4096u
 #define MAX_TOUCHED 16
+#define MAX_DROPPED 8
+/* In front of the image in its file: an ELF header, or zeroes, which make it raw memory that begins elsewhere. */
+#define FRONT_SIZE 4096u
+/* That recovery may take, whatever it is given. */
+#define MAX_GROWTH_KB (64l << 10)
 
-/* What came out of a ring: for each sub-buffer's storage, the packet. */
-struct packet {
-	bool found;
-	uint64_t seq, event_seq, nr_events;
-	uint64_t hash;				/* over its events */
-	bool wrong;				/* has an event that nobody wrote */
-};
-struct ring {
-	uint64_t instance;			/* stream_instance_id */
-	uint64_t header_address;		/* in the whole image */
-	struct packet packet[MAX_SUBBUFS];
-};
-struct harvest {
-	struct ring ring[MAX_RINGS];
-	unsigned int nr;
-};
-
+static struct fixture fixture;
 static struct memory_image image;
-static uint8_t *variant;			/* image.size bytes, of fd */
+static uint8_t *front, *variant;		/* FRONT_SIZE and image.size bytes, of variant_fd */
 static int variant_fd;
 static struct harvest whole, now;
 
-static bool is_tick(const struct tb_event *event)
-{
-	uint64_t seq, sum;
-	uint32_t writer;
-
-	if (event->payload_size < 20)
-		return false;
-	memcpy(&writer, event->payload, 4);
-	memcpy(&seq, event->payload + 4, 8);
-	memcpy(&sum, event->payload + 12, 8);
-	return sum == tick_sum(writer, seq);
-}
-
-/* A ring being harvested. */
-struct taking {
-	const struct tb_stream_class *class;
-	struct ring *ring;
-};
-
-static int take_packet(void *data, const struct tb_salvaged *salvaged)
-{
-	struct taking *taking = data;
-	struct packet *packet = &taking->ring->packet[salvaged->head.packet_seq_num % MAX_SUBBUFS];
-	struct tb_event_iter iter;
-	struct tb_event event;
-
-	*packet = (struct packet) { true, salvaged->head.packet_seq_num, salvaged->head.event_seq,
-				    salvaged->head.nr_events, 0, false };
-	tb_event_iter_init(&iter, taking->class, salvaged->bytes + sizeof(salvaged->head),
-			   salvaged->content_size - sizeof(salvaged->head), salvaged->head.timestamp_begin,
-			   salvaged->head.timestamp_end);
-	while (tb_event_iter_next(&iter, &event) > 0) {
-		packet->wrong |= !is_tick(&event);
-		for (size_t i = 0; i < event.payload_size; i++)
-			packet->hash = (packet->hash ^ event.payload[i]) * 0x100000001b3ull;
-		packet->hash = tick_mix(packet->hash ^ event.time);
-	}
-	return 0;
-}
-
-static void harvest_ring(const struct tb_remains *remains, const struct tb_remains_ring *found, struct harvest *harvest)
-{
-	const struct tb_remains_process *process = tb_remains_process_of(remains, found);
-	struct ring *ring = &harvest->ring[harvest->nr];
-	struct tb_stream_class class;
-	struct tb_salvage salvage;
-	struct taking taking = { &class, ring };
-
-	if (!process || harvest->nr == MAX_RINGS || found->info.nr_subbufs > MAX_SUBBUFS ||
-	    tb_salvage_class(&process->source, found->info.stream_id, found->info.context, found->info.nr_descriptions,
-			     &class))
-		return;
-	memset(ring, 0, sizeof(*ring));
-	ring->instance = found->info.stream_instance_id;
-	tb_salvage_ring(&found->source, &found->info, &class, take_packet, &taking, &salvage);
-	tb_events_free(&class.events);
-	harvest->nr++;
-}
-
-static void harvest(struct harvest *harvest)
-{
-	struct tb_remains remains = { 0 };
-	char path[32], message[256];
-
-	harvest->nr = 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", variant_fd);
-	if (!tb_remains_of_image(path, NULL, NULL, &remains, message, sizeof(message)))
-		for (size_t i = 0; i < remains.nr_rings; i++)
-			harvest_ring(&remains, &remains.ring[i], harvest);
-	tb_remains_free(&remains);
-}
-
-static struct ring *find_ring(struct harvest *harvest, uint64_t instance)
-{
-	for (unsigned int i = 0; i < harvest->nr; i++)
-		if (harvest->ring[i].instance == instance)
-			return &harvest->ring[i];
-	return NULL;
-}
-
-/* Pages that a variant differs in, by their numbers; the file's end counts for all behind it. */
+/* Pages that a variant differs in, by their numbers; the image's end counts for all behind it. */
 struct damage {
 	uint32_t page[MAX_TOUCHED];
 	unsigned int nr;
-	uint64_t size;				/* of the file now */
+	uint32_t dropped[MAX_DROPPED];
+	unsigned int nr_dropped;
+	uint64_t size;				/* of the image now */
+	bool everything;			/* nothing can be told to be whole */
 };
 
 static bool is_touched(const struct damage *damage, uint32_t page)
 {
-	if ((uint64_t) (page + 1) * IMAGE_PAGE > damage->size)
+	if (damage->everything || (uint64_t) (page + 1) * IMAGE_PAGE > damage->size)
 		return true;
 	for (unsigned int i = 0; i < damage->nr; i++)
 		if (damage->page[i] == page)
@@ -169,6 +86,16 @@ static void flip_bits(struct damage *damage)
 
 	for (uint64_t nr = 1 + tb_random_below(4); nr; nr--)
 		variant[(uint64_t) page * IMAGE_PAGE + tb_random_below(IMAGE_PAGE)] ^= (uint8_t) (1u << tb_random_below(8));
+	touch(damage, page);
+}
+
+static void change_bytes(struct damage *damage)
+{
+	uint32_t page = random_page();
+	uint64_t nr = 1 + tb_random_below(64), at = tb_random_below(IMAGE_PAGE - nr);
+
+	while (nr--)
+		variant[(uint64_t) page * IMAGE_PAGE + at + nr] = (uint8_t) tb_random();
 	touch(damage, page);
 }
 
@@ -213,6 +140,24 @@ static void swap_pages(struct damage *damage)
 	touch(damage, b);
 }
 
+/* A page that is not in the dump. */
+static void drop_page(struct damage *damage)
+{
+	uint32_t page = random_page();
+
+	if (damage->nr_dropped == MAX_DROPPED)
+		return;
+	damage->dropped[damage->nr_dropped++] = page;
+	touch(damage, page);
+}
+
+static void cut_at(struct damage *damage, uint64_t size)
+{
+	if (size < damage->size)
+		damage->size = size;
+	CU_ASSERT(ftruncate(variant_fd, (off_t) (FRONT_SIZE + damage->size)) == 0);
+}
+
 /* At a page's begin, inside a header, anywhere. */
 static void cut(struct damage *damage)
 {
@@ -220,20 +165,66 @@ static void cut(struct damage *damage)
 
 	if (tb_random_below(3))
 		size += tb_random_below(2) ? tb_random_below(512) : tb_random_below(IMAGE_PAGE);
-	if (size < damage->size)
-		damage->size = size;
-	CU_ASSERT(ftruncate(variant_fd, (off_t) damage->size) == 0);
+	cut_at(damage, size);
 }
+
+static bool is_dropped(const struct damage *damage, uint64_t page)
+{
+	for (unsigned int i = 0; i < damage->nr_dropped; i++)
+		if (damage->dropped[i] == page)
+			return true;
+	return false;
+}
+
+/* A header whose segments are the runs of pages that were not dropped. */
+static void make_elf(const struct damage *damage)
+{
+	Elf64_Ehdr elf = { .e_ident = ELFMAG, .e_type = htole16(ET_CORE), .e_phoff = htole64(sizeof(elf)),
+			   .e_phentsize = htole16(sizeof(Elf64_Phdr)) };
+	Elf64_Phdr *header = (Elf64_Phdr *) (front + sizeof(elf));
+	uint16_t nr = 0;
+
+	elf.e_ident[EI_CLASS] = ELFCLASS64;
+	elf.e_ident[EI_DATA] = ELFDATA2LSB;
+	for (uint64_t page = 0; page < image.size / IMAGE_PAGE; page++) {
+		uint64_t at = page * IMAGE_PAGE;
+
+		if (is_dropped(damage, page))
+			continue;
+		if (!page || is_dropped(damage, page - 1))
+			header[nr++] = (Elf64_Phdr) { .p_type = htole32(PT_LOAD), .p_paddr = htole64(at),
+						      .p_vaddr = htole64(~0ull << 47 | at),
+						      .p_offset = htole64(FRONT_SIZE + at) };
+		header[nr - 1].p_filesz = htole64(le64toh(header[nr - 1].p_filesz) + IMAGE_PAGE);
+	}
+	elf.e_phnum = htole16(nr);
+	memcpy(front, &elf, sizeof(elf));
+}
+
+static void make_front(const struct damage *damage)
+{
+	memset(front, 0, FRONT_SIZE);
+	if (damage->nr_dropped || tb_random_below(2))
+		make_elf(damage);
+}
+
+enum kind { BITS, BYTES, WORD, FILL, COPY, SWAP, DROP, CUT, NR_KINDS };
+static unsigned int nr_of_kind[NR_KINDS];
 
 static void do_damage(struct damage *damage)
 {
-	static void (*const kinds[])(struct damage *damage) = {
-		flip_bits, flip_bits, change_word, change_word, fill_page, copy_page, swap_pages, cut,
+	static void (*const kinds[NR_KINDS])(struct damage *damage) = {
+		flip_bits, change_bytes, change_word, fill_page, copy_page, swap_pages, drop_page, cut,
 	};
 
 	*damage = (struct damage) { .size = image.size };
-	for (uint64_t nr = 1 + tb_random_below(3); nr && damage->size == image.size; nr--)
-		kinds[tb_random_below(sizeof(kinds) / sizeof(kinds[0]))](damage);
+	for (uint64_t nr = 1 + tb_random_below(3); nr && damage->size == image.size; nr--) {
+		unsigned int kind = (unsigned int) tb_random_below(NR_KINDS);
+
+		kinds[kind](damage);
+		nr_of_kind[kind]++;
+	}
+	make_front(damage);
 }
 
 static int file_of(const struct ring *ring)
@@ -288,10 +279,26 @@ static bool is_last(const struct ring *ring, unsigned int subbuf)
 	return true;
 }
 
+/*
+ * Sub-buffers that did not come out must have been counted, and no others; of the last, what is left may have come out,
+ * or there was no event in it yet.
+ */
+static bool counts_are_right(const struct ring *was, const struct ring *is, const struct damage *damage)
+{
+	uint64_t nr_lost = 0, nr_cut = 0;
+
+	for (unsigned int i = 0; i < MAX_SUBBUFS; i++) {
+		nr_lost += was->packet[i].found && !is->packet[i].found;
+		nr_cut += (!was->packet[i].found || (is->packet[i].found && is_last(was, i))) &&
+			  is_data_touched(was, i, damage);
+	}
+	return is->nr_dropped >= nr_lost && is->nr_dropped <= nr_lost + nr_cut;
+}
+
 /* Returns what is wrong with a ring of the variant, or NULL. */
 static const char *judge_ring(struct ring *was, const struct damage *damage)
 {
-	struct ring *is = find_ring(&now, was->instance);
+	struct ring *is = harvest_find(&now, was->instance);
 	bool depends = depends_on_touched(was, damage);
 
 	if (!is)
@@ -309,7 +316,7 @@ static const char *judge_ring(struct ring *was, const struct damage *damage)
 		if (memcmp(old, new, sizeof(*old)))
 			return "an undamaged sub-buffer is not what it was";
 	}
-	return NULL;
+	return depends || counts_are_right(was, is, damage) ? NULL : "lost sub-buffers are not counted";
 }
 
 static void judge_variant(unsigned int number, const struct damage *damage, unsigned int *nr_wrong)
@@ -323,26 +330,27 @@ static void judge_variant(unsigned int number, const struct damage *damage, unsi
 }
 
 /* Programs at full speed, killed: what their rings hold, in an image. */
-static bool make_image(struct fixture *fixture)
+static bool make_image(void)
 {
 	struct tick_shared *shared;
 	pid_t pids[NR_PROGRAMS];
 	unsigned int i;
 
-	if (!fixture_open(fixture) || !fixture_start(fixture) ||
-	    !fixture_trace(fixture, "t", "overwrite", SUBBUF_SIZE, MAX_SUBBUFS, true))
+	if (!fixture_open(&fixture) || !fixture_start(&fixture) ||
+	    !fixture_trace(&fixture, "t", "overwrite", SUBBUF_SIZE, MAX_SUBBUFS, true))
 		return false;
-	shared = worker_shared(fixture);
+	shared = worker_shared(&fixture);
 	for (i = 0; i < NR_PROGRAMS; i++)
-		pids[i] = worker_start(fixture, "traced", i * THREADS, THREADS, 0, "tick");
-	worker_await_ready(shared, NR_PROGRAMS * THREADS);
-	usleep(20000);
-	fixture_kill(fixture);
+		pids[i] = worker_start(&fixture, "traced", i * THREADS, THREADS, 0, "tick");
+	/* More than a ring holds. */
+	for (i = 0; i < NR_PROGRAMS * THREADS; i++)
+		worker_await_returned(shared, i, 2000);
+	fixture_kill(&fixture);
 	for (i = 0; i < NR_PROGRAMS; i++) {
 		kill(pids[i], SIGKILL);
 		await(pids[i]);
 	}
-	return image_make(&image, fixture->rundir);
+	return image_make(&image, fixture.rundir, 0, 2u << 20);
 }
 
 static void find_headers(void)
@@ -357,45 +365,227 @@ static void find_headers(void)
 		}
 }
 
-static void variants(void)
+/* The image in a file, and what comes out of it as it is. */
+static bool open_whole(void)
 {
-	unsigned int i, nr_wrong = 0, nr_packets = 0;
-	struct fixture fixture;
-	struct damage damage;
+	const struct damage none = { .size = image.size };
+	unsigned int nr_packets = 0;
 
-	if (!make_image(&fixture))
-		return;
 	variant_fd = memfd_create("image", MFD_CLOEXEC);
-	CU_ASSERT_FATAL(variant_fd >= 0 && ftruncate(variant_fd, (off_t) image.size) == 0);
-	variant = mmap(NULL, image.size, PROT_READ | PROT_WRITE, MAP_SHARED, variant_fd, 0);
-	CU_ASSERT_FATAL(variant != MAP_FAILED);
+	CU_ASSERT_FATAL(variant_fd >= 0 && ftruncate(variant_fd, (off_t) (FRONT_SIZE + image.size)) == 0);
+	front = mmap(NULL, FRONT_SIZE + image.size, PROT_READ | PROT_WRITE, MAP_SHARED, variant_fd, 0);
+	CU_ASSERT_FATAL(front != MAP_FAILED);
+	variant = front + FRONT_SIZE;
 	memcpy(variant, image.bytes, image.size);
-	harvest(&whole);
+	make_front(&none);
+	harvest(variant_fd, &whole);
 	find_headers();
-	for (i = 0; i < whole.nr * MAX_SUBBUFS; i++) {
+	for (unsigned int i = 0; i < whole.nr * MAX_SUBBUFS; i++) {
 		nr_packets += whole.ring[i / MAX_SUBBUFS].packet[i % MAX_SUBBUFS].found;
 		CU_ASSERT(!whole.ring[i / MAX_SUBBUFS].packet[i % MAX_SUBBUFS].wrong);
+		CU_ASSERT(!whole.ring[i / MAX_SUBBUFS].nr_dropped);
 	}
+	tb_note("%u rings, %u sub-buffers, %d files, %zu pages", whole.nr, nr_packets, image.nr_files,
+		image.size / IMAGE_PAGE);
 	CU_ASSERT_FATAL(whole.nr > 1 && nr_packets > MAX_SUBBUFS);
-	tb_note("%u rings, %u sub-buffers, %d files; %u variants", whole.nr, nr_packets, image.nr_files, NR_VARIANTS);
-	for (i = 0; i < NR_VARIANTS; i++) {
-		do_damage(&damage);
-		harvest(&now);
-		judge_variant(i, &damage, &nr_wrong);
-		if (damage.size < image.size)
-			CU_ASSERT(ftruncate(variant_fd, (off_t) image.size) == 0);
-		memcpy(variant, image.bytes, image.size);
-	}
-	TB_ASSERT_EQUAL(nr_wrong, 0);
-	munmap(variant, image.size);
+	return true;
+}
+
+static void close_whole(void)
+{
+	munmap(front, FRONT_SIZE + image.size);
 	close(variant_fd);
 	image_free(&image);
 	fixture_close(&fixture);
 }
 
+static void restore(const struct damage *damage)
+{
+	if (damage->size < image.size)
+		CU_ASSERT(ftruncate(variant_fd, (off_t) (FRONT_SIZE + image.size)) == 0);
+	memcpy(variant, image.bytes, image.size);
+}
+
+static long memory_kb(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_maxrss;
+}
+
+static void variants(void)
+{
+	unsigned int nr_wrong = 0;
+	struct damage damage;
+	long before;
+
+	if (!make_image() || !open_whole())
+		return;
+	before = memory_kb();
+	for (unsigned int i = 0; i < NR_VARIANTS; i++) {
+		do_damage(&damage);
+		harvest(variant_fd, &now);
+		judge_variant(i, &damage, &nr_wrong);
+		restore(&damage);
+	}
+	tb_note("%u variants, damaged by bits %u, bytes %u, words %u, filled pages %u, copied %u, swapped %u, dropped %u, "
+		"cut %u; memory grew by %ld KiB", NR_VARIANTS, nr_of_kind[BITS], nr_of_kind[BYTES], nr_of_kind[WORD],
+		nr_of_kind[FILL], nr_of_kind[COPY], nr_of_kind[SWAP], nr_of_kind[DROP], nr_of_kind[CUT],
+		memory_kb() - before);
+	TB_ASSERT_EQUAL(nr_wrong, 0);
+	if (!getenv("TB_SANITIZED"))
+		CU_ASSERT(memory_kb() - before <= MAX_GROWTH_KB);
+	close_whole();
+}
+
+/* At each page's begin, and in it: inside a superblock, behind a packet's head, before the last byte. */
+static void cuts(void)
+{
+	static const uint64_t within[] = { 0, 16, 64, 136, IMAGE_PAGE - 1 };
+	uint64_t step = tb_scaled(20) < 20 ? 7 : 1;
+	unsigned int nr_wrong = 0, nr = 0;
+	struct damage damage;
+
+	if (!make_image() || !open_whole())
+		return;
+	for (uint64_t page = 0; page < image.size / IMAGE_PAGE; page += step)
+		for (unsigned int i = 0; i < sizeof(within) / sizeof(within[0]); i++, nr++) {
+			damage = (struct damage) { .size = image.size };
+			cut_at(&damage, page * IMAGE_PAGE + within[i]);
+			make_front(&damage);
+			harvest(variant_fd, &now);
+			judge_variant(nr, &damage, &nr_wrong);
+			restore(&damage);
+		}
+	tb_note("%u ends", nr);
+	TB_ASSERT_EQUAL(nr_wrong, 0);
+	close_whole();
+}
+
+/* A dump file and a copy of it to come back to. */
+struct dump {
+	int fd;
+	uint8_t *bytes, *copy;
+	uint64_t size, descriptors;		/* where the bitmaps end */
+	struct dump_page *page;
+};
+
+static bool open_dump(struct dump *dump, enum dump_format format)
+{
+	dump->fd = memfd_create("dump", MFD_CLOEXEC);
+	dump->page = calloc(image.size / IMAGE_PAGE, sizeof(*dump->page));
+	CU_ASSERT_FATAL(dump->fd >= 0 && dump->page != NULL);
+	CU_ASSERT_FATAL(dump_write(dump->fd, &image, format, false, dump->page));
+	dump->size = (uint64_t) lseek(dump->fd, 0, SEEK_END);
+	dump->bytes = mmap(NULL, dump->size, PROT_READ | PROT_WRITE, MAP_SHARED, dump->fd, 0);
+	dump->copy = malloc(dump->size);
+	CU_ASSERT_FATAL(dump->bytes != MAP_FAILED && dump->copy != NULL);
+	memcpy(dump->copy, dump->bytes, dump->size);
+	dump->descriptors = dump->size;
+	for (uint64_t i = 0; i < image.size / IMAGE_PAGE; i++)
+		if (dump->page[i].size && dump->page[i].descriptor < dump->descriptors)
+			dump->descriptors = dump->page[i].descriptor;
+	harvest(dump->fd, &now);
+	TB_ASSERT_EQUAL(now.nr, whole.nr);
+	return now.nr == whole.nr;
+}
+
+static void close_dump(struct dump *dump)
+{
+	munmap(dump->bytes, dump->size);
+	close(dump->fd);
+	free(dump->copy);
+	free(dump->page);
+}
+
+/* Bytes of the file from at on are not what they were: which pages is that? */
+static void touch_bytes(const struct dump *dump, struct damage *damage, uint64_t at, uint64_t size)
+{
+	for (uint32_t i = 0; i < image.size / IMAGE_PAGE; i++) {
+		const struct dump_page *page = &dump->page[i];
+
+		if (page->size && ((page->offset < at + size && page->offset + page->size > at) ||
+				   (page->descriptor < at + size && page->descriptor + 24 > at)))
+			touch(damage, i);
+	}
+	if (at < dump->descriptors || damage->nr == MAX_TOUCHED)
+		damage->everything = true;
+}
+
+static void damage_dump(const struct dump *dump, struct damage *damage)
+{
+	uint64_t nr = 1 + tb_random_below(16), at;
+
+	*damage = (struct damage) { .size = image.size };
+	switch (tb_random_below(8)) {
+	case 0:
+		/* The header, the sub header, a bitmap. */
+		at = tb_random_below(2) ? tb_random_below(512) : tb_random_below(dump->descriptors);
+		break;
+	case 1:
+		at = tb_random_below(dump->size);
+		CU_ASSERT(ftruncate(dump->fd, (off_t) at) == 0);
+		touch_bytes(dump, damage, at, dump->size - at);
+		return;
+	case 2:
+	case 3:
+		do
+			at = dump->page[random_page()].descriptor;
+		while (!at);
+		at += tb_random_below(24);
+		break;
+	default:
+		at = dump->descriptors + tb_random_below(dump->size - dump->descriptors - nr);
+	}
+	for (uint64_t i = 0; i < nr; i++)
+		dump->bytes[at + i] = tb_random_below(2) ? (uint8_t) tb_random() : 0xff;
+	touch_bytes(dump, damage, at, nr);
+}
+
+/* Damage to the dump's own words: its header, bitmaps, descriptors, compressed pages. */
+static void dumps(void)
+{
+	struct damage damage;
+	unsigned int nr_wrong = 0, nr = 0;
+	long before;
+
+	if (!dump_can_write(DUMP_STORED)) {
+		tb_skip("this build has no libkdumpfile");
+		return;
+	}
+	if (!make_image() || !open_whole())
+		return;
+	before = memory_kb();
+	for (enum dump_format format = DUMP_STORED; format < DUMP_NR_FORMATS; format++) {
+		struct dump dump;
+
+		if (!dump_can_write(format) || !open_dump(&dump, format))
+			continue;
+		for (unsigned int i = 0; i < NR_VARIANTS / 8 + 1; i++, nr++) {
+			damage_dump(&dump, &damage);
+			harvest(dump.fd, &now);
+			judge_variant(nr, &damage, &nr_wrong);
+			CU_ASSERT(ftruncate(dump.fd, (off_t) dump.size) == 0);
+			memcpy(dump.bytes, dump.copy, dump.size);
+		}
+		close_dump(&dump);
+	}
+	tb_note("%u dumps; memory grew by %ld KiB", nr, memory_kb() - before);
+	TB_ASSERT_EQUAL(nr_wrong, 0);
+	if (!getenv("TB_SANITIZED"))
+		CU_ASSERT(memory_kb() - before <= MAX_GROWTH_KB);
+	close_whole();
+}
+
 int main(void)
 {
-	static const CU_TestInfo cases[] = { { "variants", variants }, CU_TEST_INFO_NULL };
+	static const CU_TestInfo cases[] = {
+		{ "variants", variants },
+		{ "cuts", cuts },
+		{ "dumps", dumps },
+		CU_TEST_INFO_NULL,
+	};
 
 	return tb_run_suite("damage", cases);
 }
