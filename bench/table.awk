@@ -90,4 +90,14 @@ END {
 	}
 	absolute("tracebuf view", "view.tb", "M ev/s", 1, ">= 5")
 	row("tracebuf view", "view.tb", "M ev/s", 1, "view.bt", "babeltrace2", "")
+	absolute("recover: scan, raw, 1 GiB", "scan.raw", "GB/s", 1, ">= 2")
+	row("recover: scan, raw, 1 GiB", "scan.raw", "GB/s", 1, "scan.dd", "dd bs=1M", "")
+	absolute("recover: scan, ELF, 1 GiB", "scan.elf", "GB/s", 1, ">= 2")
+	row("recover: pages of a zlib dump", "dump.zlib", "MB/s", 1, "pages.zlib", "libkdumpfile", ">= 0.9")
+	row("recover: pages of an lzo dump", "dump.lzo", "MB/s", 1, "pages.lzo", "libkdumpfile", ">= 0.9")
+	row("recover: pages of a zstd dump", "dump.zstd", "MB/s", 1, "pages.zstd", "libkdumpfile", ">= 0.9")
+	absolute("recover: 1 GB of ring to tmpfs", "ring.s", "s", 0, "<= 2")
+	absolute("  its peak memory / (64 MiB + 1 %)", "ring.memory", "x", 0, "<= 1")
+	absolute("  memory of a scan, raw", "recover.raw.mib", "MiB", 0, "<= 64")
+	absolute("  memory of a scan, zlib", "recover.zlib.mib", "MiB", 0, "<= 64")
 }
