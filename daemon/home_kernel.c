@@ -152,7 +152,7 @@ static void persistent_listed(void *data, const struct tb_netlink_attributes *at
 	char *name = data;
 
 	if (tb_netlink_u32(attributes, TRACEBUF_A_PERSISTENT))
-		snprintf(name, TRACEBUF_NAME_SIZE + 8, ", %s", tb_netlink_text(attributes, TRACEBUF_A_NAME));
+		snprintf(name, TRACEBUF_NAME_SIZE + 8, " (%s)", tb_netlink_text(attributes, TRACEBUF_A_NAME));
 }
 
 /* Of a persistent trace only. */
