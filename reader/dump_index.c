@@ -44,6 +44,9 @@ struct sub_header {
 	uint64_t start_pfn_64, end_pfn_64, max_mapnr_64;	/* from version 6 on */
 } __attribute__((packed));
 
+/* struct descriptor.flags */
+enum { STORED = 0, ZLIB = 1, LZO = 2, SNAPPY = 4, ZSTD = 0x20 };
+
 struct descriptor {
 	uint64_t offset;
 	uint32_t size, flags;
@@ -242,11 +245,30 @@ uint64_t tb_dump_index_next(struct tb_dump_index *index, uint64_t frame)
 	return index->end_frame;
 }
 
+/* Does what begins so look like a page that was compressed in this way, or stored as it is? */
+static bool is_possible(const struct tb_dump_index *index, uint32_t flags, uint32_t size, const uint8_t begin[4])
+{
+	static const uint8_t zstd[4] = { 0x28, 0xb5, 0x2f, 0xfd };
+
+	switch (flags) {
+	case STORED:
+		return size == index->page_size;
+	case ZLIB:
+		return (begin[0] & 15) == 8 && (begin[0] << 8 | begin[1]) % 31 == 0;
+	case ZSTD:
+		return !memcmp(begin, zstd, sizeof(zstd));
+	default:
+		return flags == LZO || flags == SNAPPY;
+	}
+}
+
 /* Pages are compressed to less than themselves, or stored as they are. */
 bool tb_dump_index_has(struct tb_dump_index *index, uint64_t frame)
 {
 	uint64_t at = frame % BITS_PER_BLOCK, nr, offset;
 	struct descriptor descriptor;
+	uint8_t begin[4];
+	uint32_t size;
 
 	if (frame < index->first_frame || frame >= index->end_frame || hold_block(index, frame / BITS_PER_BLOCK) ||
 	    !(index->bits[at / 8] >> at % 8 & 1))
@@ -255,8 +277,11 @@ bool tb_dump_index_has(struct tb_dump_index *index, uint64_t frame)
 	if (read_whole(index, index->descriptors + nr * sizeof(descriptor), &descriptor, sizeof(descriptor)))
 		return false;
 	offset = le64toh(descriptor.offset);
-	return le32toh(descriptor.size) <= index->page_size && offset <= index->file_size &&
-	       le32toh(descriptor.size) <= index->file_size - offset;
+	size = le32toh(descriptor.size);
+	if (size > index->page_size || size < sizeof(begin) || offset > index->file_size ||
+	    size > index->file_size - offset || read_whole(index, offset, begin, sizeof(begin)))
+		return false;
+	return is_possible(index, le32toh(descriptor.flags), size, begin);
 }
 
 /* Its sub header says that it is the part of a split dump that holds no frame. */

@@ -98,6 +98,11 @@ static int put_in_order(int from, int to)
 }
 
 #ifdef HAVE_ZSTD
+static bool is_zero(const char *bytes, size_t size)
+{
+	return !size || (!bytes[0] && !memcmp(bytes, bytes + 1, size - 1));
+}
+
 /* Decompresses what there is of one input buffer; *end grows by what came out. */
 static int inflate_part(ZSTD_DStream *stream, ZSTD_inBuffer *in, char *room, int to, int64_t *end)
 {
@@ -110,7 +115,8 @@ static int inflate_part(ZSTD_DStream *stream, ZSTD_inBuffer *in, char *room, int
 			return -EBADMSG;
 		if (*end > MAX_UNPACKED_SIZE)
 			return -EFBIG;
-		ret = write_all(to, room, out.pos, *end);
+		/* A few bytes may stand for terabytes of zeroes: they become a hole. */
+		ret = is_zero(room, out.pos) ? 0 : write_all(to, room, out.pos, *end);
 		if (ret)
 			return ret;
 		*end += out.pos;
@@ -136,6 +142,8 @@ static int inflate(int from, int to)
 		ret = inflate_part(stream, &in, buffer + COPY_SIZE, to, &end);
 		at += got;
 	}
+	if ((!ret || ret == -EBADMSG) && ftruncate(to, end))
+		ret = -errno;
 	free(buffer);
 	ZSTD_freeDStream(stream);
 	/* Damage ends it: what came before is there. */

@@ -315,3 +315,27 @@ bool dump_flatten(int from, int to)
 	}
 	return good && put_block(to, &at, -1, -1, NULL);
 }
+
+#ifdef HAVE_ZSTD
+bool dump_squeeze(int from, int to)
+{
+	size_t size = (size_t) lseek(from, 0, SEEK_END), room_size = ZSTD_compressBound(size);
+	char *bytes = malloc(size), *room = malloc(room_size);
+	bool good = bytes && room && pread(from, bytes, size, 0) == (ssize_t) size;
+
+	if (good) {
+		size = ZSTD_compress(room, room_size, bytes, size, 1);
+		good = !ZSTD_isError(size) && put(to, room, size, 0);
+	}
+	free(bytes);
+	free(room);
+	return good;
+}
+#else
+bool dump_squeeze(int from, int to)
+{
+	(void) from;
+	(void) to;
+	return false;
+}
+#endif

@@ -33,4 +33,7 @@ bool dump_write(int fd, const struct memory_image *image, enum dump_format forma
 /* Writes the file from, flattened: in pieces, in another order (tb_random()). */
 bool dump_flatten(int from, int to);
 
+/* Compresses the whole file by zstd, as systemd-coredump does. false: this build has no zstd, or an error. */
+bool dump_squeeze(int from, int to);
+
 #endif

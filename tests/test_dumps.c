@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `tracebuf recover` reads every format in which memory is kept: raw images that begin anywhere, ELF, makedumpfile's
- * with each compression, with all pages or only those that it keeps at -d 31, flattened or not. What comes out is the
- * same, to the byte. And what is none of these is refused by one line.
+ * with each compression, with all pages or only those that it keeps at -d 31, flattened or not, and cores that zstd has
+ * compressed. What comes out is the same, to the byte. And what is none of these is refused by one line.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -123,19 +123,26 @@ static void compare(const char *program, const char *verb, const char *file, con
 
 static void try_dump(enum dump_format format, bool all, const char *reference)
 {
-	char file[96], flat[96];
-	int fd, to;
+	char file[96], flat[96], packed[96];
+	int fd, to, squeezed;
+	bool is_squeezed;
 
 	snprintf(file, sizeof(file), "%s/dump", fixture.dir);
 	snprintf(flat, sizeof(flat), "%s/flat", fixture.dir);
+	snprintf(packed, sizeof(packed), "%s/packed", fixture.dir);
 	fd = open(file, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	to = open(flat, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	CU_ASSERT_FATAL(fd >= 0 && to >= 0);
+	squeezed = open(packed, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	CU_ASSERT_FATAL(fd >= 0 && to >= 0 && squeezed >= 0);
 	CU_ASSERT(dump_write(fd, &image, format, all, NULL) && dump_flatten(fd, to));
+	is_squeezed = format == DUMP_ELF && dump_squeeze(fd, squeezed);
 	close(fd);
 	close(to);
+	close(squeezed);
 	compare("tracebuf", "recover", file, reference);
 	compare("tracebuf", "recover", flat, reference);
+	if (is_squeezed)
+		compare("tracebuf", "recover", packed, reference);
 	if (format <= DUMP_ELF && access(build_path("tracebuf-recover"), X_OK) == 0)
 		compare("tracebuf-recover", NULL, file, reference);
 }
