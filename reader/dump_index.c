@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define LINE 64u
 #define BITS_PER_BLOCK (8ull * TB_DUMP_BLOCK_SIZE)
 /* More than makedumpfile's sub header and notes take, by far. */
 #define MAX_SUB_HEADER_BLOCKS 65536u
@@ -72,6 +73,27 @@ static int read_whole(const struct tb_dump_index *index, uint64_t offset, void *
 		offset += got;
 		size -= got;
 	}
+	return 0;
+}
+
+/* The same, of what is short and follows what was read last. */
+static int read_window(const struct tb_dump_index *index, struct tb_dump_window *window, uint64_t offset, void *to,
+		       size_t size)
+{
+	if (offset > index->file_size || size > index->file_size - offset)
+		return -ENODATA;
+	if (offset < window->offset || offset + size > window->offset + window->size) {
+		uint64_t rest = index->file_size - offset, part = rest < TB_DUMP_WINDOW_SIZE ? rest : TB_DUMP_WINDOW_SIZE;
+		int ret;
+
+		window->size = 0;
+		ret = read_whole(index, offset, window->bytes, part);
+		if (ret)
+			return ret;
+		window->offset = offset;
+		window->size = part;
+	}
+	memcpy(to, window->bytes + (offset - window->offset), size);
 	return 0;
 }
 
@@ -132,6 +154,20 @@ static const char *place_bitmap(struct tb_dump_index *index)
 	return NULL;
 }
 
+static uint64_t count_bits(const uint8_t *bits, size_t nr)
+{
+	uint64_t word, count = 0;
+	size_t i;
+
+	for (i = 0; i + 64 <= nr; i += 64) {
+		memcpy(&word, bits + i / 8, sizeof(word));
+		count += __builtin_popcountll(word);
+	}
+	for (; i < nr; i++)
+		count += bits[i / 8] >> i % 8 & 1;
+	return count;
+}
+
 static void clear_bits(uint8_t *bits, uint64_t from, uint64_t to)
 {
 	for (; from < to; from++)
@@ -156,22 +192,20 @@ static int hold_block(struct tb_dump_index *index, uint64_t block)
 		clear_bits(index->bits, 0, (index->first_frame < end ? index->first_frame : end) - first);
 	if (index->end_frame < end)
 		clear_bits(index->bits, index->end_frame > first ? index->end_frame - first : 0, BITS_PER_BLOCK);
+	for (size_t i = 0, nr = 0; i < TB_DUMP_BLOCK_SIZE / LINE; i++) {
+		index->before_line[i] = nr;
+		nr += count_bits(index->bits + i * LINE, 8 * LINE);
+	}
 	index->block = block;
 	return 0;
 }
 
-static uint64_t count_bits(const uint8_t *bits, size_t nr)
+/* Pages of the block that is held before its bit at. */
+static uint64_t count_before(const struct tb_dump_index *index, uint64_t at)
 {
-	uint64_t word, count = 0;
-	size_t i;
+	uint64_t line = at / (8 * LINE);
 
-	for (i = 0; i + 64 <= nr; i += 64) {
-		memcpy(&word, bits + i / 8, sizeof(word));
-		count += __builtin_popcountll(word);
-	}
-	for (; i < nr; i++)
-		count += bits[i / 8] >> i % 8 & 1;
-	return count;
+	return index->before_line[line] + count_bits(index->bits + line * LINE, at % (8 * LINE));
 }
 
 static int count_blocks(struct tb_dump_index *index)
@@ -188,7 +222,7 @@ static int count_blocks(struct tb_dump_index *index)
 		if (ret)
 			return ret;
 		index->before[i] = count;
-		count += count_bits(index->bits, BITS_PER_BLOCK);
+		count += count_before(index, BITS_PER_BLOCK - 1) + (index->bits[TB_DUMP_BLOCK_SIZE - 1] >> 7);
 	}
 	return 0;
 }
@@ -273,13 +307,14 @@ bool tb_dump_index_has(struct tb_dump_index *index, uint64_t frame)
 	if (frame < index->first_frame || frame >= index->end_frame || hold_block(index, frame / BITS_PER_BLOCK) ||
 	    !(index->bits[at / 8] >> at % 8 & 1))
 		return false;
-	nr = index->before[frame / BITS_PER_BLOCK] + count_bits(index->bits, at);
-	if (read_whole(index, index->descriptors + nr * sizeof(descriptor), &descriptor, sizeof(descriptor)))
+	nr = index->before[frame / BITS_PER_BLOCK] + count_before(index, at);
+	if (read_window(index, &index->descriptor, index->descriptors + nr * sizeof(descriptor), &descriptor,
+			sizeof(descriptor)))
 		return false;
 	offset = le64toh(descriptor.offset);
 	size = le32toh(descriptor.size);
 	if (size > index->page_size || size < sizeof(begin) || offset > index->file_size ||
-	    size > index->file_size - offset || read_whole(index, offset, begin, sizeof(begin)))
+	    size > index->file_size - offset || read_window(index, &index->data, offset, begin, sizeof(begin)))
 		return false;
 	return is_possible(index, le32toh(descriptor.flags), size, begin);
 }

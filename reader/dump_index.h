@@ -7,6 +7,14 @@
 #include <stdint.h>
 
 #define TB_DUMP_BLOCK_SIZE 4096u	/* bytes of bitmap that are held at one time */
+#define TB_DUMP_WINDOW_SIZE 8192u
+
+/* A part of a file that was read last, for short reads of what follows. */
+struct tb_dump_window {
+	uint64_t offset;
+	size_t size;
+	uint8_t bytes[TB_DUMP_WINDOW_SIZE];
+};
 
 /* Where the pages of a dump in makedumpfile's format lie in its file. */
 struct tb_dump_index {
@@ -21,6 +29,8 @@ struct tb_dump_index {
 	uint64_t *before;			/* pages in the dump before each block of the bitmap */
 	uint64_t block;				/* number of the one held; UINT64_MAX: none is */
 	uint8_t bits[TB_DUMP_BLOCK_SIZE];
+	uint16_t before_line[TB_DUMP_BLOCK_SIZE / 64];	/* pages before each 64 bytes of it */
+	struct tb_dump_window descriptor, data;
 };
 
 /* 0; -ENOEXEC: no such dump; -EBADMSG: *ret_what says what is wrong with it; -ENOMEM, -errno. fd stays the caller's. */
