@@ -170,6 +170,9 @@ static size_t pack(enum dump_format format, const uint8_t *page, uint8_t *room, 
 {
 	size_t size = 0;
 
+	/* Used where there is any of the libraries. */
+	(void) format;
+	(void) room_size;
 #ifdef HAVE_ZLIB
 	if (format == DUMP_ZLIB) {
 		uLongf got = room_size;
