@@ -151,7 +151,7 @@ static void test_told(void)
 	header = (void *) half.bytes;
 	image_write(&image, &half, 1);
 	TB_ASSERT_EQUAL(recover(&image, "-o", below(&image, "reset"), NULL, &outcome), 0);
-	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "its end was not told: a reset"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "its end was not told, as after a reset"));
 	outcome_free(&outcome);
 	header->start.trace_name[0] ^= 1;
 	strcpy(header->release, "6.1\033[31m\n");

@@ -142,7 +142,7 @@ static void print_run(const struct tb_remains_region *region)
 	fputs(" started ", stdout);
 	print_time(header->start.realtime_ns);
 	if (!region->has_stop) {
-		fputs(", its end was not told: a reset, or the power failed", stdout);
+		fputs(", its end was not told, as after a reset", stdout);
 		return;
 	}
 	fputs(header->stop.reason == TRACEBUF_STOP_PANIC ? ", ended by a panic " :
