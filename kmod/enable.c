@@ -186,6 +186,7 @@ static int write_records(struct tb_process *process, u32 offset, struct tracebuf
 static int enable(struct tb_process *process, u32 offset, struct tracebuf_enable *records, u32 size)
 {
 	u32 end = round_up(offset + size, PAGE_SIZE);
+	bool grows = process->enable_size && end > process->enable_size;
 	int ret;
 
 	if (process->gone)
@@ -200,6 +201,9 @@ static int enable(struct tb_process *process, u32 offset, struct tracebuf_enable
 	tb_object_store64(&process->object, offsetof(struct tracebuf_process, rules_generation),
 			  tb_rules_generation());
 	tb_process_store_counts(process);
+	/* More than it had: an object that it has loaded since it registered. */
+	if (grows)
+		tb_process_dump_if_traced(process);
 	return 0;
 }
 

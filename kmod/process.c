@@ -292,14 +292,15 @@ static int enter(struct tb_process *process)
 	return 0;
 }
 
-/* A trace that runs already wants to know what the process consists of. */
-static void dump_if_traced(struct tb_process *process)
+void tb_process_dump_if_traced(struct tb_process *process)
 {
+	lockdep_assert_held(&tb_lock);
 	for (unsigned int slot = 0; slot < TRACEBUF_NR_SLOTS; slot++) {
 		const struct tb_trace *trace = tb_trace_in(slot);
 
 		if (trace && trace->active && tb_process_is_seen_by(process, trace)) {
-			tb_statedump_later(process, trace->generation);
+			if (!test_and_set_bit(0, &process->dump_due))
+				tb_statedump_later(process, trace->generation);
 			return;
 		}
 	}
@@ -323,7 +324,7 @@ int tb_process_register(struct tracebuf_ioc_register *arg, struct tb_object **re
 	ret = enter(process);
 	if (!ret) {
 		*ret_object = tb_object_get(&process->object);
-		dump_if_traced(process);
+		tb_process_dump_if_traced(process);
 	}
 	mutex_unlock(&tb_lock);
 	if (ret) {

@@ -474,6 +474,9 @@ static void do_later(struct work_struct *work)
 	struct later *later = container_of(work, struct later, work);
 	const struct cred *before = override_creds(later->cred);
 
+	/* What changes from here on is for the next one. */
+	clear_bit(0, &later->process->dump_due);
+	smp_mb__after_atomic();
 	tb_statedump(later->process, later->generation);
 	revert_creds(before);
 	put_cred(later->cred);
@@ -485,8 +488,10 @@ void tb_statedump_later(struct tb_process *process, u64 generation)
 {
 	struct later *later = kmalloc(sizeof(*later), GFP_KERNEL);
 
-	if (!later)
+	if (!later) {
+		clear_bit(0, &process->dump_due);
 		return;
+	}
 	tb_object_get(&process->object);
 	later->process = process;
 	later->cred = get_current_cred();

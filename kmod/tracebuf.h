@@ -242,6 +242,7 @@ struct tb_process {
 	bool gone;				/* no mapping of its own is left */
 	bool dead;				/* no mapping of anybody's is left: the file can go */
 	bool released;				/* a reader has all of it since */
+	unsigned long dump_due;			/* bit 0: a dump of it is queued and has not begun */
 	struct tb_kept_process *kept;		/* the copy of its file in the region; NULL: it has no ring there */
 	struct dentry *dentry;
 };
@@ -253,6 +254,7 @@ struct tb_process *tb_process_of(const struct mm_struct *mm);	/* NULL; not one t
 struct tb_process *tb_process_find(const char *name);
 bool tb_process_is_seen_by(const struct tb_process *process, const struct tb_trace *trace);
 u64 tb_process_stream_id(struct tb_process *process, u32 context);	/* of all that is described now */
+void tb_process_dump_if_traced(struct tb_process *process);	/* a trace that runs wants to know what it consists of */
 void tb_process_forget_if_done(struct tb_process *process);	/* a ring of it has gone */
 void tb_processes_forget(void);			/* a trace has gone: all whom only that kept */
 

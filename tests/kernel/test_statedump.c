@@ -370,6 +370,52 @@ static void test_when(void)
 	free(dump.records);
 }
 
+static bool has_map(const struct dump *dump, const void *start)
+{
+	for (const struct tracebuf_state *record = NULL; (record = next_record(dump, record)); )
+		if (record->kind == TRACEBUF_STATE_MAP && record->start == (uintptr_t) start)
+			return true;
+	return false;
+}
+
+/* An object that is registered later brings a dump that has what was mapped by then. */
+static void register_more(struct child *self, void *arg)
+{
+	const uint32_t next_page = page_size() / sizeof(struct tracebuf_enable);
+	struct dump dump = { .records = NULL };
+	struct writer writer;
+	uint32_t sequence;
+	int reader;
+	void *map;
+
+	(void) self, (void) arg;
+	CHECK_IS(writer_open(&writer, DOMAIN), 0);
+	reader = device_open_process(writer.name);
+	CHECK_IS(writer_event(&writer, "dumped:first", NULL), 0);
+	if (!CHECK(read_dump(reader, &dump)))
+		return;
+	sequence = dump.head.sequence;
+	map = mmap(NULL, page_size(), PROT_READ, MAP_SHARED, writer.fd, 0);
+	CHECK(map != MAP_FAILED && !has_map(&dump, map));
+	CHECK_IS(writer_enable(&writer, next_page, 0), 0);
+	for (int i = 0; i < 1000 && dump.head.sequence == sequence; i++, sleep_ms(5))
+		if (!CHECK(read_dump(reader, &dump)))
+			return;
+	CHECK(dump.head.sequence > sequence);
+	CHECK(has_map(&dump, map));
+	free(dump.records);
+}
+
+static void test_more(void)
+{
+	struct control_trace trace;
+
+	if (device_is_missing() || !CHECK_IS(control_make(&control, "dumped", DOMAIN, &control_channel, &trace), 0))
+		return;
+	child_run(register_more, &trace);
+	CHECK_IS(control_destroy(&control, &trace), 0);
+}
+
 /* Asked for while threads and maps come and go, and while the process dies. */
 static void *come_and_go(void *arg)
 {
@@ -447,6 +493,7 @@ int main(void)
 		{ "begin", begin },
 		{ "program, threads, maps, build-ids", test_self },
 		{ "when it is written", test_when },
+		{ "when more is registered", test_more },
 		{ "of a process that changes and dies", test_race },
 		{ "end: pages are back", end },
 		CU_TEST_INFO_NULL,
