@@ -9,6 +9,8 @@
  * dlsym() itself, is served from an arena that never gives memory back. Nothing here takes a lock, and recording never
  * allocates, so it is as safe in signal handlers and after fork as what it wraps.
  *
+ * The context ip is the place in the program that called.
+ *
  * free is recorded before the memory is given back, everything else after it was taken: so in the trace, as in the
  * program, no two blocks that live at one time have one address.
  */
@@ -20,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#define TRACEBUF__OF_CALLER
 #include <tracebuf/tracepoint.h>
 
 #define EXPORT __attribute__((visibility("default")))

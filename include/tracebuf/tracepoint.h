@@ -193,6 +193,20 @@ static void (*tracebuf__destructor)(void) __attribute__((section(".fini_array.00
  * The event. Its pieces are named by id, "<provider>__<name>". Recording is a function of its own, never inlined: what
  * every place in the program pays for is the test, and the call costs 2 % of an event.
  */
+/*
+ * The context ip: behind the call. A helper, whose functions stand in for others, defines TRACEBUF__OF_CALLER: then it is
+ * the place in the program that called such a function, and the last argument of what records.
+ */
+#ifdef TRACEBUF__OF_CALLER
+#define TRACEBUF__LAST const void *tracebuf__last
+#define TRACEBUF__LAST_VALUE __builtin_return_address(0)
+#define TRACEBUF__IP tracebuf__last
+#else
+#define TRACEBUF__LAST int tracebuf__last
+#define TRACEBUF__LAST_VALUE 0
+#define TRACEBUF__IP __builtin_return_address(0)
+#endif
+
 #define TRACEBUF_EVENT(provider, ...) \
 	TRACEBUF__EVENT(provider, TRACEBUF__FIRST(__VA_ARGS__), TRACEBUF__ID(provider, TRACEBUF__FIRST(__VA_ARGS__)), \
 			__VA_ARGS__)
@@ -224,7 +238,7 @@ static void (*tracebuf__destructor)(void) __attribute__((section(".fini_array.00
 		return tracebuf__enabled(&tracebuf__enable_page[tracebuf__index_##id]); \
 	} \
 	static __attribute__((noinline, unused)) void \
-	tracebuf__record_##id(TRACEBUF__EACH(TRACEBUF__PARAMETER, __VA_ARGS__) int tracebuf__last) \
+	tracebuf__record_##id(TRACEBUF__EACH(TRACEBUF__PARAMETER, __VA_ARGS__) TRACEBUF__LAST) \
 	{ \
 		const struct tracebuf_enable *tracebuf__enable = &tracebuf__enable_page[tracebuf__index_##id]; \
 		\
@@ -236,28 +250,28 @@ static void (*tracebuf__destructor)(void) __attribute__((section(".fini_array.00
 			tracebuf__stage.size = 0; \
 			if (1 TRACEBUF__EACH(TRACEBUF__STAGE, __VA_ARGS__)) { \
 				tracebuf__write_staged(tracebuf__enable, tracebuf__stage.bytes, tracebuf__stage.size, \
-						       __builtin_return_address(0)); \
+						       TRACEBUF__IP); \
 				return; \
 			} \
 			tracebuf__end = tracebuf__parts; \
 			TRACEBUF__EACH(TRACEBUF__PART, __VA_ARGS__) \
 			tracebuf__write(tracebuf__enable, tracebuf__parts, (unsigned int) (tracebuf__end - tracebuf__parts), \
-					__builtin_return_address(0)); \
+					TRACEBUF__IP); \
 		} else { \
 			uint64_t tracebuf__words[tracebuf__size_##id > 8 ? (tracebuf__size_##id + 7) / 8 : 1] = { 0 }; \
 			size_t tracebuf__size = 0; \
 			\
 			TRACEBUF__EACH(TRACEBUF__PACK, __VA_ARGS__) \
 			(void) tracebuf__size; \
-			tracebuf__emit(tracebuf__enable, tracebuf__words, tracebuf__size_##id, __builtin_return_address(0)); \
+			tracebuf__emit(tracebuf__enable, tracebuf__words, tracebuf__size_##id, TRACEBUF__IP); \
 		} \
 	} \
 	TRACEBUF__STATIC_ASSERT(1, "takes the semicolon")
 
 #define tracebuf_event_enabled(provider, name) TRACEBUF__JOIN(tracebuf__enabled_, TRACEBUF__ID(provider, name))()
 
-/* The 0 ends the arguments, so that there is one where an event has no field. */
-#define tracebuf_event(provider, ...) TRACEBUF__RECORD(provider, __VA_ARGS__, 0)
+/* The last value ends the arguments, so that there is one where an event has no field. */
+#define tracebuf_event(provider, ...) TRACEBUF__RECORD(provider, __VA_ARGS__, TRACEBUF__LAST_VALUE)
 #define TRACEBUF__RECORD(provider, name, ...) TRACEBUF__RECORD_(TRACEBUF__ID(provider, name), __VA_ARGS__)
 #define TRACEBUF__RECORD_(id, ...) TRACEBUF__RECORD__(id, __VA_ARGS__)
 /* Something follows the call: as the last of a function it would be a jump, and the place recorded its caller's. */
