@@ -44,13 +44,14 @@ static int recover(const struct fixture *fixture, const char *output, const char
 }
 
 /* Programs at full speed, the daemon killed once each thread has written nr events, then they are. */
-static bool crash(struct fixture *fixture, const char *mode, bool snapshot, uint64_t nr)
+static bool crash_sized(struct fixture *fixture, const char *mode, bool snapshot, uint64_t nr, uint64_t subbuf_size,
+			unsigned int nr_subbufs)
 {
 	struct tick_shared *shared;
 	pid_t pids[NR_PROGRAMS];
 	unsigned int i;
 
-	if (!fixture_open(fixture) || !fixture_start(fixture) || !fixture_trace(fixture, "t", mode, 16384, 8, snapshot))
+	if (!fixture_open(fixture) || !fixture_start(fixture) || !fixture_trace(fixture, "t", mode, subbuf_size, nr_subbufs, snapshot))
 		return false;
 	shared = worker_shared(fixture);
 	for (i = 0; i < NR_PROGRAMS; i++)
@@ -65,6 +66,11 @@ static bool crash(struct fixture *fixture, const char *mode, bool snapshot, uint
 		await(pids[i]);
 	}
 	return true;
+}
+
+static bool crash(struct fixture *fixture, const char *mode, bool snapshot, uint64_t nr)
+{
+	return crash_sized(fixture, mode, snapshot, nr, 16384, 8);
 }
 
 /* What every writer counted is in the trace or, where there was no room, discarded. */
@@ -112,6 +118,22 @@ static void recover_alone(void)
 		judge(&fixture, path, false);
 		fixture_close(&fixture);
 	}
+}
+
+/* Sub-buffers that are too large to be held in memory are put through a file; of these, more than one piece. */
+static void recover_large(void)
+{
+	struct fixture fixture;
+	struct outcome outcome;
+	char path[96];
+
+	if (!crash_sized(&fixture, "overwrite", true, 20000, 16u << 20, 2))
+		return;
+	snprintf(path, sizeof(path), "%s/out", fixture.dir);
+	TB_ASSERT_EQUAL(recover(&fixture, path, NULL, &outcome), 0);
+	outcome_free(&outcome);
+	judge(&fixture, path, false);
+	fixture_close(&fixture);
 }
 
 /* Writers that wait for room: nothing may be missing of what is on disk and in memory together. */
@@ -317,6 +339,7 @@ int main(void)
 {
 	static const CU_TestInfo cases[] = {
 		{ "recover_alone", recover_alone },
+		{ "recover_large", recover_large },
 		{ "recover_merge", recover_merge },
 		{ "recover_core", recover_core },
 		{ "recover_damaged", recover_damaged },
