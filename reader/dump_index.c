@@ -25,6 +25,8 @@
 #define MAX_SUB_HEADER_BLOCKS 65536u
 /* The sub header of older ones does not tell where its end is, or has its notes read at once. */
 #define OLDEST_VERSION 4
+/* libkdumpfile holds half of it, or all, at one time: 4 TiB of memory in pages of 4 KiB. */
+#define MAX_BITMAPS_SIZE (256ull << 20)
 
 /* A 64-bit little-endian machine's; all words little-endian. */
 struct header {
@@ -110,6 +112,8 @@ static const char *take_header(struct tb_dump_index *index, const struct header 
 		return "a kdump-compressed dump of a version that is not supported";
 	if (!index->sub_header_blocks || index->sub_header_blocks > MAX_SUB_HEADER_BLOCKS)
 		return "a kdump-compressed dump whose header is damaged (size of its sub header)";
+	if ((uint64_t) index->bitmap_blocks * index->page_size > MAX_BITMAPS_SIZE)
+		return "a kdump-compressed dump of more than 4 TiB of memory, or its header is damaged";
 	/* Later replaced by the sub header's; the library wants both to be right. */
 	if (index->max_mapnr > 8ull * index->bitmap_blocks * index->page_size)
 		return "a kdump-compressed dump whose header is damaged (number of its pages)";
