@@ -49,11 +49,6 @@ const struct tb_home *tb_home(void)
 	return choose(home);
 }
 
-bool tb_home_is_kernel(void)
-{
-	return tracebuf__load_acquire(&chosen) == &tb_home_kernel;
-}
-
 static int create_in(const struct tb_home *home)
 {
 	int fd = home->process_open(), result;

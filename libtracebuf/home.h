@@ -63,9 +63,6 @@ extern const struct tb_home tb_home_rundir, tb_home_kernel;
 /* The home of this process, chosen if it was not yet: that costs an open(2). Any context. */
 const struct tb_home *tb_home(void);
 
-/* Has it been chosen, and is it the kernel? Any context. */
-bool tb_home_is_kernel(void);
-
 /*
  * Opens a descriptor for this process's new pages and creates them; with it the home is chosen. TRACEBUF_HOME=tmpfs or
  * kernel says which; else it is the kernel, where there is a module that this process may use. Once chosen, it stays.

@@ -274,15 +274,17 @@ static size_t in_pages(size_t size)
 }
 
 /* A core file gets the descriptions and the statedump that there are, and not the holes behind them. */
-static void set_dumped(struct tracebuf_process *page, struct tb_descriptions now)
+static void set_dumped(struct tracebuf_process *page, struct tb_descriptions now, bool is_new)
 {
 	size_t used = in_pages(now.size), dumped = in_pages(self.statedump_size);
 	char *descriptions = (char *) page + TRACEBUF_DESCRIPTIONS_OFFSET;
 	char *statedump = (char *) page + TRACEBUF_STATEDUMP_OFFSET;
 
-	madvise(descriptions, used, MADV_DODUMP);
+	if (!is_new) {
+		madvise(descriptions, used, MADV_DODUMP);
+		madvise(statedump, dumped, MADV_DODUMP);
+	}
 	madvise(descriptions + used, statedump - (descriptions + used), MADV_DONTDUMP);
-	madvise(statedump, dumped, MADV_DODUMP);
 	madvise(statedump + dumped, TRACEBUF_STATEDUMP_SIZE - dumped, MADV_DONTDUMP);
 }
 
@@ -306,7 +308,7 @@ static int process_publish(int fd, struct tb_descriptions now, uint64_t enable_s
 
 	if (!page)
 		return -ENOMEM;
-	set_dumped(page, now);
+	set_dumped(page, now, true);
 	store_counts(page, now, enable_size);
 	name_file(true, hidden);
 	name_file(false, self.path);
@@ -330,7 +332,7 @@ static void process_abandon(void)
 static void process_announce(int fd, struct tracebuf_process *page, struct tb_descriptions now, uint64_t enable_size)
 {
 	self.statedump_size = tb_statedump_file(fd, false, &self.statedump);
-	set_dumped(page, now);
+	set_dumped(page, now, false);
 	store_counts(page, now, enable_size);
 	syscall(SYS_utimensat, fd, NULL, NULL, 0);
 }

@@ -13,7 +13,6 @@
 #include "arena.h"
 #include "control.h"
 #include "descriptions.h"
-#include "home.h"
 #include "process.h"
 #include "raw.h"
 #include "ring.h"
@@ -166,13 +165,6 @@ static bool seen_before(const struct tracebuf__event *begin, const struct traceb
 	return false;
 }
 
-/* Where the kernel is the home, it looks for itself. */
-static void collect_state(void)
-{
-	if (!tb_home_is_kernel())
-		tb_statedump_collect();
-}
-
 /* One more user; the caller holds the lock. */
 static void hold(void)
 {
@@ -196,11 +188,12 @@ void tracebuf__register(const struct tracebuf__event *begin, const struct traceb
 	if (pthread_mutex_lock(&lock))
 		goto out;
 	hold();
-	collect_state();
+	tb_statedump_permit(true);
 	if (!tb_table_make())
 		for (const struct tracebuf__event *event = begin; event < end; event++)
 			if (!seen_before(begin, event))
 				register_page(begin, end, event->enable_page);
+	tb_statedump_permit(false);
 	pthread_mutex_unlock(&lock);
 out:
 	errno = saved;
@@ -295,10 +288,11 @@ const struct tracebuf_enable *tb_registry_describe(const char *name, const struc
 	*ret_error = -result;
 	if (result)
 		return NULL;
-	collect_state();
+	tb_statedump_permit(true);
 	*ret_error = tb_table_make();
 	if (!*ret_error)
 		record = describe(name, fields, nr_fields, loglevel, ret_error);
+	tb_statedump_permit(false);
 	pthread_mutex_unlock(&lock);
 	return record;
 }

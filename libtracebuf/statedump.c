@@ -29,6 +29,7 @@
 static struct {
 	struct tracebuf_statedump *image;	/* the records follow it; NULL: none was taken yet */
 	unsigned long long nr_loaded, nr_unloaded;	/* as the linker counted when it was taken */
+	bool permitted;
 	char path[PATH_MAX];
 } self;
 
@@ -174,7 +175,8 @@ static int add_object(struct dl_phdr_info *info, size_t size, void *is_first)
 	return 0;
 }
 
-void tb_statedump_collect(void)
+/* Takes down which objects are loaded now, unless it stands already. */
+static void collect(void)
 {
 	bool is_first = true;
 
@@ -186,12 +188,20 @@ void tb_statedump_collect(void)
 	self.image->sequence += 2;
 }
 
-size_t tb_statedump_file(int fd, int is_new, uint32_t *sequence)
+void tb_statedump_permit(bool permitted)
+{
+	self.permitted = permitted;
+}
+
+size_t tb_statedump_file(int fd, bool is_new, uint32_t *sequence)
 {
 	const struct tracebuf_control *control = tb_control();
-	struct tracebuf_statedump *image = self.image, head;
+	struct tracebuf_statedump *image, head;
 	size_t size;
 
+	if (self.permitted)
+		collect();
+	image = self.image;
 	if (!image || !image->sequence)
 		return 0;
 	size = sizeof(*image) + image->size;

@@ -38,16 +38,14 @@ static struct tracebuf_statedump *read_state(const struct tb_source *source)
 	return NULL;
 }
 
-/* Has an earlier ring the same process? Rings of a process come together, but for those of other channels. */
-static bool is_known(const struct tb_recovery *recovery, size_t index)
+static int by_process(const void *a, const void *b)
 {
-	const struct tb_ring_info *info = &recovery->ring[index].ring->info;
+	const struct tb_ring_info *x = &(*(const struct tb_remains_ring *const *) a)->info,
+				  *y = &(*(const struct tb_remains_ring *const *) b)->info;
 
-	for (size_t i = 0; i < index; i++)
-		if (recovery->ring[i].ring->info.pid == info->pid &&
-		    recovery->ring[i].ring->info.incarnation == info->incarnation)
-			return true;
-	return false;
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return x->incarnation < y->incarnation ? -1 : x->incarnation > y->incarnation;
 }
 
 static void print_state(const struct tb_recovery *recovery, const struct tb_remains_ring *ring, FILE *out)
@@ -66,28 +64,42 @@ static void print_state(const struct tb_recovery *recovery, const struct tb_rema
 	free(state);
 }
 
+/* The lines of all processes, each by one of its rings. 0, -ENOMEM. */
+static int print_states(const struct tb_recovery *recovery, FILE *out)
+{
+	const struct tb_remains_ring **ring = calloc(recovery->nr_rings + 1, sizeof(*ring));
+
+	if (!ring)
+		return -ENOMEM;
+	for (size_t i = 0; i < recovery->nr_rings; i++)
+		ring[i] = recovery->ring[i].ring;
+	qsort(ring, recovery->nr_rings, sizeof(*ring), by_process);
+	for (size_t i = 0; i < recovery->nr_rings; i++)
+		if (!i || by_process(&ring[i - 1], &ring[i]))
+			print_state(recovery, ring[i], out);
+	free(ring);
+	return 0;
+}
+
 static int write_lines(const struct tb_recovery *recovery, int dir)
 {
-	int fd = openat(dir, ".statedump", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int fd = openat(dir, ".statedump", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), ret;
 	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
 	bool is_empty;
 
 	if (!out) {
-		int error = -errno;
-
+		ret = -errno;
 		if (fd >= 0)
 			close(fd);
-		return error;
+		return ret;
 	}
-	for (size_t i = 0; i < recovery->nr_rings; i++)
-		if (!is_known(recovery, i))
-			print_state(recovery, recovery->ring[i].ring, out);
+	ret = print_states(recovery, out);
 	is_empty = ftell(out) == 0;
-	if (fclose(out))
-		return -errno;
+	if (fclose(out) && !ret)
+		ret = -errno;
 	if (is_empty)
 		unlinkat(dir, ".statedump", 0);
-	return 0;
+	return ret;
 }
 
 static bool needs_stream(const struct tb_recovery *recovery)
