@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/harness.h"
@@ -148,6 +149,22 @@ int device_map_as(int fd, uint64_t offset, size_t size, int prot, int flags, voi
 int device_map(int fd, uint64_t offset, size_t size, int prot, void *ret_address)
 {
 	return device_map_as(fd, offset, size, prot, MAP_SHARED, ret_address);
+}
+
+int device_load_module(const char *parameters)
+{
+	int fd = open(DEVICE_MODULE, O_RDONLY | O_CLOEXEC), result;
+
+	if (fd < 0)
+		return -errno;
+	result = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
+	close(fd);
+	return result;
+}
+
+int device_unload_module(void)
+{
+	return syscall(SYS_delete_module, "tracebuf", O_NONBLOCK) ? -errno : 0;
 }
 
 void device_process_name(char name[96], const struct tracebuf_ioc_register *process)

@@ -35,6 +35,11 @@ int device_release(int fd);
 int device_map(int fd, uint64_t offset, size_t size, int prot, void *ret_address);
 int device_map_as(int fd, uint64_t offset, size_t size, int prot, int flags, void *ret_address);
 
+/* The module of the test's machine. The device it makes is root's alone. 0 or -errno. */
+#define DEVICE_MODULE "/tracebuf.ko"
+int device_load_module(const char *parameters);
+int device_unload_module(void);
+
 /* Names of files: see struct tracebuf_ioc_open. */
 void device_process_name(char name[96], const struct tracebuf_ioc_register *process);
 void device_ring_name(char name[96], const struct tracebuf_ioc_register *process, const struct tracebuf_ioc_ring *ring);

@@ -16,7 +16,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -28,7 +27,6 @@
 
 #define DOMAIN "test_region"
 #define USER 1000
-#define MODULE "/tracebuf.ko"
 #define PREVIOUS "/sys/kernel/debug/tracebuf/previous"
 #define MADV_POPULATE_WRITE_ 23
 #define MEMORY_OFFSET 4096
@@ -323,7 +321,7 @@ static void test_pinned(void)
 	CHECK(control_settles(&control, TRACEBUF_A_NR_REGION_PAGES, 2));
 	sleep_ms(600);
 	CHECK_IS(used(), 2);
-	CHECK(syscall(SYS_delete_module, "tracebuf", O_NONBLOCK) < 0 && errno == EWOULDBLOCK);
+	CHECK_IS(device_unload_module(), -EWOULDBLOCK);
 	CHECK_IS(read(pin.pipe[0], bytes, page_size()), page_size());
 	while (nr_right < page_size() && bytes[nr_right] == 0x77)
 		nr_right++;
@@ -515,22 +513,6 @@ static void test_previous(void)
 
 /* ---- Loading ---- */
 
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "tracebuf", O_NONBLOCK) ? -errno : 0;
-}
-
-static int load(const char *parameters)
-{
-	int fd = open(MODULE, O_RDONLY | O_CLOEXEC), result;
-
-	if (fd < 0)
-		return -errno;
-	result = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
-	close(fd);
-	return result;
-}
-
 static void check_refused(void)
 {
 	static const char *const texts[] = {
@@ -547,11 +529,11 @@ static void check_refused(void)
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (!CHECK_IS(load(texts[i]), -EINVAL)) {
+		if (!CHECK_IS(device_load_module(texts[i]), -EINVAL)) {
 			tb_note("  %s", texts[i]);
-			unload();
+			device_unload_module();
 		}
-	CHECK(load("region=nosuchname") < 0);
+	CHECK(device_load_module("region=nosuchname") < 0);
 }
 
 /* The halves take turns, and nothing is left of what was destroyed. */
@@ -560,7 +542,7 @@ static void check_turns(const char *parameter)
 	int64_t number = -1, physical = -1;
 
 	for (int i = 0; i < 4; i++) {
-		if (!CHECK_IS(load(parameter), 0))
+		if (!CHECK_IS(device_load_module(parameter), 0))
 			return;
 		CHECK_IS(info("rings"), 0);
 		CHECK_IS(info("processes"), 0);
@@ -571,7 +553,7 @@ static void check_turns(const char *parameter)
 		}
 		number = info("number");
 		physical = info("physical");
-		CHECK_IS(unload(), 0);
+		CHECK_IS(device_unload_module(), 0);
 	}
 }
 
@@ -582,17 +564,17 @@ static void test_loading(void)
 
 	if (is_missing())
 		return;
-	if (access(MODULE, R_OK)) {
-		tb_skip("no " MODULE " to load again");
+	if (access(DEVICE_MODULE, R_OK)) {
+		tb_skip("no " DEVICE_MODULE " to load again");
 		return;
 	}
 	snprintf(parameter, sizeof(parameter), "region=%s", region);
 	CHECK_IS(stat(TRACEBUF_DEVICE, &device), 0);
 	control_close(&control);
-	if (CHECK_IS(unload(), 0)) {
+	if (CHECK_IS(device_unload_module(), 0)) {
 		check_refused();
 		check_turns(parameter);
-		CHECK_IS(load(parameter), 0);
+		CHECK_IS(device_load_module(parameter), 0);
 		CHECK_IS(chown(TRACEBUF_DEVICE, device.st_uid, device.st_gid), 0);
 		CHECK_IS(chmod(TRACEBUF_DEVICE, device.st_mode & 07777), 0);
 	}
