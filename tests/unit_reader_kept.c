@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../reader/kept.h"
+#include "../reader/packet_head.h"
 #include "../libtracebuf/superblock.h"
 #include "harness.h"
 #include "kept_half.h"
@@ -373,6 +374,30 @@ static void test_subbufs(void)
 	kept_half_free(&made.half);
 }
 
+/* Heads that are right for themselves, and say that time or the number of events went back. */
+static void test_order(void)
+{
+	struct tracebuf_packet *head, kept;
+	struct made made;
+	struct found found;
+
+	make(&made);
+	/* Sub-buffer 5 of 3 ... 6. */
+	head = (void *) kept_half_page(&made.half, &made.ring[0], TRACEBUF_RING_DATA_OFFSET + 4096);
+	kept = *head;
+	for (int i = 0; i < 2; i++) {
+		*(i ? &head->timestamp_begin : &head->event_seq) = 1;
+		head->open_crc = tb_packet_open_crc(head);
+		head->close_crc = tb_packet_close_crc(head);
+		check(&made, &found);
+		TB_ASSERT_EQUAL(nr_bad(&found, &made.ring[0]), 1);
+		*head = kept;
+	}
+	check(&made, &found);
+	TB_ASSERT_EQUAL(nr_bad(&found, &made.ring[0]), 0);
+	kept_half_free(&made.half);
+}
+
 /* Any position: some sub-buffers then have other numbers than their heads say; no more are looked at than there are. */
 static void test_positions(void)
 {
@@ -490,6 +515,7 @@ int main(void)
 		{ "a page list that lies", test_list_lies },
 		{ "each word of a page list", test_words },
 		{ "sub-buffers", test_subbufs },
+		{ "order", test_order },
 		{ "any position", test_positions },
 		{ "steps are bounded", test_steps },
 		{ "random damage", test_random },
