@@ -84,7 +84,7 @@ END {
 	row("malloc + free, helper", "tb.pair.1", "ns", 0, "bare.pair.1", "bare", "")
 	row("malloc + free, helper", "tb.pair.1", "ns", 0, "lt.pair.1", "LTTng / this", "", 1)
 	for (i = split("4k 64k 1m", sizes, " "); i > 0; i--) {
-		what = "kept region of 64 MB, " sizes[i] " sub-buffers"
+		what = "kept region, 64 MB, " sizes[i] " sub-buf."
 		row(what, "kept." sizes[i], "ms", 0, "kept.copy", "copy", "")
 		absolute(what, "kept." sizes[i], "ms", 0, "<= 50")
 	}
