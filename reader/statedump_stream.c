@@ -7,8 +7,8 @@
  * in the order of time, and each is whole and checked like those of rings.
  *
  * What babeltrace2 looks at (its plugins/lttng-utils/debug-info): start, bin_info and build_id by name; in the stream's
- * event context, vpid (signed, 32 bit) and ip, of these events and of those to be named. After start, what it knew of the
- * process is forgotten; memsz 0 would be the vDSO.
+ * event context, vpid (signed, 32 bit) and ip, of these events and of those to be named. After start, what it knew of
+ * the process is forgotten; memsz 0 would be the vDSO.
  */
 #define _GNU_SOURCE
 #include "statedump_stream.h"
@@ -180,7 +180,8 @@ static int put_packets(FILE *out, const struct tb_moment *const *moment, size_t 
 	return 0;
 }
 
-int tb_statedump_stream_make(const struct tb_places *places, const uint8_t uuid[16], char **ret_bytes, size_t *ret_size)
+int tb_statedump_stream_make(const struct tb_places *places, const uint8_t uuid[16], char **ret_bytes,
+			     size_t *ret_size)
 {
 	const struct tb_moment **moment = calloc(places->nr_moments + 1, sizeof(*moment));
 	char *bytes = NULL;

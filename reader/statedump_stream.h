@@ -22,9 +22,10 @@ static inline bool tb_statedump_stream_serves(uint32_t context)
 }
 
 /*
- * Makes the bytes of the stream file: all statedumps in places (which were sorted), a packet each, in the order of time.
- * uuid: the trace's. *ret_bytes is for free(); *ret_size 0: there is nothing to tell. 0, -ENOMEM.
+ * Makes the bytes of the stream file: all statedumps in places (which were sorted), a packet each, in the order of
+ * time. uuid: the trace's. *ret_bytes is for free(); *ret_size 0: there is nothing to tell. 0, -ENOMEM.
  */
-int tb_statedump_stream_make(const struct tb_places *places, const uint8_t uuid[16], char **ret_bytes, size_t *ret_size);
+int tb_statedump_stream_make(const struct tb_places *places, const uint8_t uuid[16], char **ret_bytes,
+			     size_t *ret_size);
 
 #endif

@@ -210,7 +210,8 @@ static void name_place(struct tb_addresses *addresses, const struct process *pro
 		place->symbol = tb_symbols_find(build->symbols, place->offset, &place->offset);
 }
 
-bool tb_addresses_find(void *data, const struct tb_trace_event *event, uint64_t address, struct tb_line_place *ret_place)
+bool tb_addresses_find(void *data, const struct tb_trace_event *event, uint64_t address,
+		       struct tb_line_place *ret_place)
 {
 	struct tb_addresses *addresses = data;
 	struct process *process = &addresses->process[event->stream];

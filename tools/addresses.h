@@ -14,7 +14,8 @@ struct tb_addresses *tb_addresses_make(const struct tb_trace *trace, const char 
 				       const struct tb_symbols_options *options);
 void tb_addresses_free(struct tb_addresses *addresses);
 
-/* What lay at an address, for event's process and time: tb_line_maker.find_place. The names live as long as addresses. */
-bool tb_addresses_find(void *addresses, const struct tb_trace_event *event, uint64_t address, struct tb_line_place *ret_place);
+/* What lay at an address, for event's process and time: tb_line_maker.find_place. Names live as long as addresses. */
+bool tb_addresses_find(void *addresses, const struct tb_trace_event *event, uint64_t address,
+		       struct tb_line_place *ret_place);
 
 #endif

@@ -48,15 +48,23 @@ static void close_file(struct file *file)
 	file->fd = -1;
 }
 
+static Elf_Data *data_of(Elf_Scn *section)
+{
+	Elf_Data *data = section ? elf_getdata(section, NULL) : NULL;
+
+	return data && data->d_buf ? data : NULL;
+}
+
 /* Is one of the notes in data that build-id? */
 static bool has_build_id(Elf_Data *data, const uint8_t *build_id, size_t size)
 {
 	size_t at = 0, next, name, desc;
+	const char *bytes = data->d_buf;
 	GElf_Nhdr note;
 
 	while ((next = gelf_getnote(data, at, &note, &name, &desc)) > 0) {
-		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && note.n_descsz == size &&
-		    !memcmp((char *) data->d_buf + name, "GNU", 4) && !memcmp((char *) data->d_buf + desc, build_id, size))
+		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && !memcmp(bytes + name, "GNU", 4) &&
+		    note.n_descsz == size && !memcmp(bytes + desc, build_id, size))
 			return true;
 		at = next;
 	}
@@ -75,8 +83,8 @@ static bool is_build(const struct file *file, const uint8_t *build_id, size_t si
 	while ((section = elf_nextscn(file->elf, section))) {
 		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_NOTE)
 			continue;
-		data = elf_getdata(section, NULL);
-		if (data && data->d_buf && has_build_id(data, build_id, size))
+		data = data_of(section);
+		if (data && has_build_id(data, build_id, size))
 			return true;
 	}
 	elf_getphdrnum(file->elf, &nr);
@@ -166,7 +174,7 @@ static bool is_wanted(const GElf_Sym *symbol, const char *name)
 {
 	unsigned int type = GELF_ST_TYPE(symbol->st_info);
 
-	return (type == STT_FUNC || type == STT_OBJECT || type == STT_GNU_IFUNC) && symbol->st_shndx != SHN_UNDEF && name &&
+	return (type == STT_FUNC || type == STT_OBJECT || type == STT_GNU_IFUNC) && symbol->st_shndx != SHN_UNDEF &&
 	       *name;
 }
 
@@ -181,24 +189,22 @@ static int by_start(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Takes nr entries of the table; names: room for all of them, *names_size bytes used. */
-static void take_symbols(struct tb_symbols *symbols, const struct file *file, Elf_Data *data, size_t nr, size_t room)
+/* Takes nr entries of the table, whose names are in symbols->names, size bytes. */
+static void take_symbols(struct tb_symbols *symbols, const struct file *file, Elf_Data *data, size_t nr, size_t size)
 {
-	size_t used = 0, kept = 0;
+	size_t kept = 0;
 
 	for (size_t i = 0; i < nr; i++) {
+		const char *name;
 		GElf_Sym symbol;
-		const char *name = gelf_getsym(data, i, &symbol) ?
-				   elf_strptr(file->elf, file->header.sh_link, symbol.st_name) : NULL;
-		size_t size = name ? strlen(name) + 1 : 0;
 
-		if (!is_wanted(&symbol, name) || symbol.st_value < file->base || size > room - used)
+		if (!gelf_getsym(data, i, &symbol) || symbol.st_name >= size || symbol.st_value < file->base)
 			continue;
-		memcpy(symbols->names + used, name, size);
-		symbols->symbol[symbols->nr++] = (struct symbol) {
-			symbol.st_value - file->base, symbol.st_size, symbols->names + used, rank_of(&symbol, name),
-		};
-		used += size;
+		name = symbols->names + symbol.st_name;
+		if (is_wanted(&symbol, name))
+			symbols->symbol[symbols->nr++] = (struct symbol) {
+				symbol.st_value - file->base, symbol.st_size, name, rank_of(&symbol, name),
+			};
 	}
 	qsort(symbols->symbol, symbols->nr, sizeof(*symbols->symbol), by_start);
 	for (size_t i = 0; i < symbols->nr; i++)
@@ -209,22 +215,22 @@ static void take_symbols(struct tb_symbols *symbols, const struct file *file, El
 
 static struct tb_symbols *read_table(const struct file *file)
 {
-	struct tb_symbols *symbols = calloc(1, sizeof(*symbols));
-	Elf_Data *data = file->table ? elf_getdata(file->table, NULL) : NULL;
-	Elf_Scn *strings = elf_getscn(file->elf, file->header.sh_link);
-	GElf_Shdr header;
+	Elf_Data *data = data_of(file->table), *names = data_of(elf_getscn(file->elf, file->header.sh_link));
+	struct tb_symbols *symbols;
 	size_t nr;
 
-	if (!symbols || !data || !strings || !gelf_getshdr(strings, &header) || !file->header.sh_entsize) {
-		free(symbols);
+	if (!data || !names || !file->header.sh_entsize)
 		return NULL;
-	}
 	nr = data->d_size / file->header.sh_entsize;
-	/* Names may share their ends in the file: twice its size is more than any linker saves, what is more is left out. */
-	symbols->symbol = calloc(nr ? nr : 1, sizeof(*symbols->symbol));
-	symbols->names = malloc(2 * header.sh_size + 1);
-	if (symbols->symbol && symbols->names)
-		take_symbols(symbols, file, data, nr, 2 * header.sh_size);
+	symbols = calloc(1, sizeof(*symbols));
+	if (!symbols)
+		return NULL;
+	symbols->symbol = calloc(nr + 1, sizeof(*symbols->symbol));
+	symbols->names = calloc(1, names->d_size + 1);
+	if (symbols->symbol && symbols->names) {
+		memcpy(symbols->names, names->d_buf, names->d_size);
+		take_symbols(symbols, file, data, nr, names->d_size);
+	}
 	return symbols;
 }
 

@@ -431,8 +431,8 @@ static void put_symbol(const struct tb_line_maker *maker, const struct tb_trace_
 }
 
 /* Is it known what lies at one of the addresses of a field whose bytes begin at at? */
-static bool is_known(const struct tb_line_maker *maker, const struct tb_trace_event *event, const struct tb_field *field,
-		     const uint8_t *at)
+static bool is_known(const struct tb_line_maker *maker, const struct tb_trace_event *event,
+		     const struct tb_field *field, const uint8_t *at)
 {
 	uint32_t length = field->type == TRACEBUF_FIELD_SEQUENCE ? load(at, 4) : 1;
 	struct tb_line_place place;
