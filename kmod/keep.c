@@ -4,8 +4,9 @@
  * After a reboot they are all there is to tell what events mean and what lay where in the process.
  *
  * Invariants: a copy is made before the process's first persistent ring, and has every description that a persistent
- * ring of it may contain, or that ring is not made. What is copied is what the kernel itself wrote: a process cannot write
- * to these parts of its file. A statedump that is just being written is not copied; who writes it does that afterwards.
+ * ring of it may contain, or that ring is not made. What is copied is what the kernel itself wrote: a process cannot
+ * write to these parts of its file. A statedump that is just being written is not copied; who writes it does that
+ * afterwards.
  */
 #include <linux/kref.h>
 #include <linux/slab.h>

@@ -2,8 +2,8 @@
 /*
  * What an earlier boot left in the region, to read: as debugfs/tracebuf/previous/, and by the device.
  *
- * Invariants: no byte of the half is trusted, whoever wrote it last: a file is shown if reader/kept.c found its header and
- * page list right, under a name made of checked words, and its pages are looked up by kept.c at each read. Nothing is
+ * Invariants: no byte of the half is trusted, whoever wrote it last: a file is shown if reader/kept.c found its header
+ * and page list right, under a name made of checked words, and its pages are looked up by kept.c at each read. Nothing is
  * written. All of it is made at load and stays as it is until the module goes, which waits for open files.
  */
 #include <linux/debugfs.h>
@@ -305,7 +305,7 @@ static void show_process(struct dentry *procs, struct previous_file *file)
 	show_file(procs, name, file);
 }
 
-/* The directory of a trace: of its name, or if that is another thing's its name and number. NULL: it has no right name. */
+/* The directory of a trace: of its name, or if that is another thing's its name and number. NULL: no right name. */
 static struct dentry *trace_directory(struct dentry *root, const struct tracebuf_ring *ring)
 {
 	char name[TB_DIRECTORY_SIZE];

@@ -4,7 +4,8 @@
  *
  * At load both halves are looked through before a byte is written. The newest one that holds a ring is what the earlier
  * boot left; a boot that ended before anything was traced so costs nothing. The other half becomes this boot's: it is
- * cleared, and gets its header last, magic last of all. Invariant: nothing writes to the older half until the next load.
+ * cleared, and gets its header last, magic last of all. Invariant: nothing writes to the older half until the next
+ * load.
  *
  * The header says when the persistent trace was started and how it ended. Each of these records has a checksum, so that
  * who reads after a crash knows whether it is whole. Reboot and panic are told of as far as they come by here, and then
@@ -30,7 +31,7 @@
 
 static char *region;
 module_param(region, charp, 0400);
-MODULE_PARM_DESC(region, "memory that is kept over a reboot: SIZE@ADDRESS, reserved by memmap=, or a name of reserve_mem=");
+MODULE_PARM_DESC(region, "memory kept over a reboot: SIZE@ADDRESS, reserved by memmap=, or a name of reserve_mem=");
 
 static struct tb_reserved reserved;
 static struct tracebuf_region *own;	/* header of this boot's half; NULL: there is none */

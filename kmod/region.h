@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory that keeps its content over a reboot: what the files that deal with it know of each other, and what the rest of
- * the module knows of them. The layout is in include/tracebuf/abi.h, "Region".
+ * Memory that keeps its content over a reboot: what the files that deal with it know of each other, and what the rest
+ * of the module knows of them. The layout is in include/tracebuf/abi.h, "Region".
  *
  * Who is who: reserved.c finds and maps the memory. region.c has the two halves: it decides which of them is this
  * boot's, and says in its header what is recorded. pool.c hands out this half's pages, which pages.c takes for objects
@@ -81,10 +81,10 @@ ssize_t tb_previous_read_iter(struct kiocb *iocb, struct iov_iter *to);
 /* ---- keep.c ---- */
 
 struct tb_kept_process;
-/* Brings the copy of the process's file up to date, which it makes if there is none. -ENOSPC, -ENOMEM. Under tb_lock. */
+/* Brings the copy of the process's file up to date, or makes it. -ENOSPC, -ENOMEM. Under tb_lock. */
 int tb_keep_update(struct tb_process *process);
 void tb_keep_drop(struct tb_process *process);	/* under tb_lock; fine if there is none */
-/* The process's statedump has been written: so it is in the copy, if there is one. Without tb_lock; by one at a time. */
+/* The process's statedump has been written: so the copy, if there is one, gets it. Without tb_lock; one at a time. */
 void tb_keep_statedump(struct tb_process *process);
 
 #endif

@@ -3,9 +3,10 @@
  * Finding memory that was reserved at boot for this purpose, and mapping it.
  *
  * Two forms. By name (reserve_mem=, from 6.12 on): that is memory of the kernel's own map that nobody else uses, with
- * struct pages; where it lies may differ from boot to boot if the kernel itself lies at random. By address (memmap=SIZE$ADDRESS): the firmware's map says "Reserved", and the kernel has no struct pages
- * of it. It gets them from memremap_pages(), which takes whole sub-sections of the memory map and does not touch what the
- * memory holds; a page that nobody has mapped or pinned has a reference count of 1.
+ * struct pages; where it lies may differ from boot to boot if the kernel itself lies at random. By address
+ * (memmap=SIZE$ADDRESS): the firmware's map says "Reserved", and the kernel has no struct pages of it. It gets them from
+ * memremap_pages(), which takes whole sub-sections of the memory map and does not touch what the memory holds; a page
+ * that nobody has mapped or pinned has a reference count of 1.
  *
  * Invariant: memory that the kernel, a driver or a device uses is never taken: each page of an address must lie in
  * nothing else than a "Reserved" resource, which is then claimed.
@@ -168,7 +169,7 @@ int tb_reserved_get(const char *text, struct tb_reserved *ret_reserved)
 	return err;
 }
 
-/* Nobody has a page pinned: pool.c sees to that. Who looks for pages without a reference (GUP) is done after a while. */
+/* Nobody has a page pinned: pool.c sees to that. Who looks for pages without a reference (GUP) is done by then. */
 void tb_reserved_put(struct tb_reserved *reserved)
 {
 	if (reserved->map) {

@@ -700,8 +700,8 @@ TRACEBUF__SIZE(tracebuf_ioc_put, 16);
 #define TRACEBUF_IOC_RELEASE _IO(TRACEBUF_IOC_MAGIC, 11)
 
 /*
- * Fresh: bound to what an earlier boot left in the region, to read: an ELF core file with one segment, a half of the region.
- * Not mapped. No argument (0). -EPERM: CAP_SYS_ADMIN in the initial user namespace is wanted; -ENXIO: there is nothing.
+ * Fresh: bound to what an earlier boot left in the region, to read: an ELF core file with one segment, a half of it. Not
+ * mapped. No argument (0). -EPERM: CAP_SYS_ADMIN in the initial user namespace is wanted; -ENXIO: there is nothing.
  */
 #define TRACEBUF_IOC_PREVIOUS _IO(TRACEBUF_IOC_MAGIC, 12)
 

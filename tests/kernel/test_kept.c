@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the module makes of a region at load: halves made by hand (tests/kept_half.c) are written into memory reserved by
- * address, through /dev/mem, while no module is there. Which half is kept, that nothing else is written to, what
- * previous/ shows of it, and the same of halves that were spoilt: what kept.c finds in the kernel is what it finds here.
+ * What the module makes of a region at load: halves made by hand (tests/kept_half.c) are written into memory reserved
+ * by address, through /dev/mem, while no module is there. Which half is kept, that nothing else is written to, what
+ * previous/ shows of it, and the same of halves that were spoilt: what kept.c finds in the kernel is what it finds
+ * here.
  */
 #define _GNU_SOURCE
 #include <errno.h>
