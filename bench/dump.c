@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * "dump RUNDIR FORMAT FILE MIB": a dump of a machine of at least that much memory in which the kernel kept the files of
- * the run directory (tests/memory_image.c). FORMAT: raw, elf, stored, zlib, lzo, zstd. Exit status 77: not in this build.
+ * "dump RUNDIR FORMAT FILE MIB": a dump of a machine of at least that much memory in which the kernel kept the files
+ * of the run directory (tests/memory_image.c). FORMAT: raw, elf, stored, zlib, lzo, zstd. Exit status 77: not in this
+ * build.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

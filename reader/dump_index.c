@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The frame of a dump in makedumpfile's format (its IMPLEMENTATION file, diskdump_mod.h): one block of header, the sub
- * header, two bitmaps of which the second says which frames are in the dump, then a descriptor for each of these, in the
- * order of the frames, then the pages.
+ * header, two bitmaps of which the second says which frames are in the dump, then a descriptor for each of these, in
+ * the order of the frames, then the pages.
  *
- * libkdumpfile 0.5 believes all this: it allocates what the header says, reads behind the end of a mapping where the file
- * was cut short, and reads a compressed page of any size into a buffer of one page. So it gets only what was checked here.
+ * libkdumpfile 0.5 believes all this: it allocates what the header says, reads behind the end of a mapping where the
+ * file was cut short, and reads a compressed page of any size into a buffer of one page. So it gets only what was
+ * checked here.
  *
  * Invariant: every size and offset that leaves this file was checked against the file's size, and no allocation is
  * larger than a small part of what the file really has of bitmap.
@@ -85,7 +86,8 @@ static int read_window(const struct tb_dump_index *index, struct tb_dump_window 
 	if (offset > index->file_size || size > index->file_size - offset)
 		return -ENODATA;
 	if (offset < window->offset || offset + size > window->offset + window->size) {
-		uint64_t rest = index->file_size - offset, part = rest < TB_DUMP_WINDOW_SIZE ? rest : TB_DUMP_WINDOW_SIZE;
+		uint64_t rest = index->file_size - offset;
+		size_t part = rest < TB_DUMP_WINDOW_SIZE ? rest : TB_DUMP_WINDOW_SIZE;
 		int ret;
 
 		window->size = 0;
@@ -134,7 +136,7 @@ static const char *take_sub_header(struct tb_dump_index *index, const struct sub
 	return index->first_frame > index->end_frame ? "a kdump-compressed dump whose sub header is damaged" : NULL;
 }
 
-/* A file that was cut short in its descriptors or pages is still good for what is before; one cut in its bitmaps is not. */
+/* A file that was cut short in its descriptors or pages is good for what is before; one cut in its bitmaps is not. */
 static const char *place_bitmap(struct tb_dump_index *index)
 {
 	uint64_t begin = (1ull + index->sub_header_blocks) * index->page_size;

@@ -42,7 +42,7 @@ uint64_t tb_dump_index_next(struct tb_dump_index *index, uint64_t frame);
 /* Is frame in the dump, and what is told of where it lies possible? */
 bool tb_dump_index_has(struct tb_dump_index *index, uint64_t frame);
 
-/* Another dump's file of the same geometry that holds no page and tells nothing else: what index was opened on, cleaned. */
+/* A dump of the same geometry that holds no page and tells nothing else, in a new file: its descriptor, or -errno. */
 int tb_dump_index_make_empty(const struct tb_dump_index *index);
 
 #endif

@@ -2,10 +2,11 @@
 /*
  * Images of memory, and the files of abi.h in them.
  *
- * Invariant: an image is a list of segments, each bytes of a file with an address: physical, but for a program's core file,
- * which knows only virtual ones. What lies in no segment, or behind the end of a file that was cut short, is absent and never zero. Everything is read with pread(2)
- * into private memory. A page list's entries are used as addresses in the image and as nothing else: wrong ones lead to
- * absent pages or to bytes that their own checksums refuse.
+ * Invariant: an image is a list of segments, each bytes of a file with an address: physical, but for a program's core
+ * file, which knows only virtual ones. What lies in no segment, or behind the end of a file that was cut short, is
+ * absent and never zero. Everything is read with pread(2) into private memory. A page list's entries are used as
+ * addresses in the image and as nothing else: wrong ones lead to absent pages or to bytes that their own checksums
+ * refuse.
  */
 #define _GNU_SOURCE
 #include "image.h"
@@ -111,8 +112,9 @@ static int count_headers(const struct tb_image *image, const Elf64_Ehdr *elf, ui
 }
 
 /*
- * The core file of a program has no physical addresses, and virtual ones of the lower half only, but for the vsyscall page
- * of amd64. Segments that were cut off count, too: what is left of a dump may be nothing but what lies at physical address 0.
+ * The core file of a program has no physical addresses, and virtual ones of the lower half only, but for the vsyscall
+ * page of amd64. Segments that were cut off count, too: what is left of a dump may be nothing but what lies at
+ * physical address 0.
  */
 static void choose_addresses(struct tb_image *image, bool is_program)
 {
@@ -500,8 +502,8 @@ static bool is_page_size(uint32_t size)
 }
 
 /*
- * By page list: what the superblock says of it. Raw memory may begin at any address, which the superblock tells, since it
- * says its own. If it is another than the page's place, its list must lead back to it; else it is a copy.
+ * By page list: what the superblock says of it. Raw memory may begin at any address, which the superblock tells, since
+ * it says its own. If it is another than the page's place, its list must lead back to it; else it is a copy.
  */
 static int take_list(const struct tb_found *found, struct place *place)
 {

@@ -21,7 +21,10 @@ const char *tb_image_format(const struct tb_image *image);
 /* Bytes of memory in it. */
 uint64_t tb_image_size(const struct tb_image *image);
 
-/* Addresses are physical, but in a program's core file. 0, -ENODATA (not all of it is in the image), -errno of the file. */
+/*
+ * Addresses are physical, but in a program's core file. 0, -ENODATA (not all of it is in the image), -errno of the
+ * file.
+ */
 int tb_image_read(struct tb_image *image, uint64_t address, void *to, size_t size);
 
 /* A superblock found: a page whose first bytes are the magic. What it says has not been checked. */
@@ -37,9 +40,9 @@ int tb_image_scan(struct tb_image *image, int (*each)(void *data, const struct t
 		  void (*progress)(void *data, uint64_t done), void *data);
 
 /*
- * The file that found is the first page of, to be read from the image: by its page list, or, in a program's core file, as
- * it was mapped. -ENOENT: a copy of a page whose place was elsewhere, or one of a tmpfs home, whose other pages nobody
- * can tell; -EBADMSG: its words make no sense; -ENOMEM. For tb_image_source_end().
+ * The file that found is the first page of, to be read from the image: by its page list, or, in a program's core file,
+ * as it was mapped. -ENOENT: a copy of a page whose place was elsewhere, or one of a tmpfs home, whose other pages
+ * nobody can tell; -EBADMSG: its words make no sense; -ENOMEM. For tb_image_source_end().
  */
 int tb_image_source(struct tb_image *image, const struct tb_found *found, struct tb_source *ret_source);
 void tb_image_source_end(struct tb_source *source);

@@ -100,7 +100,7 @@ static int read_page(struct tb_dump *dump, uint64_t address, void *to, size_t si
 		return -ENODATA;
 	if (kdump_read(dump->context, KDUMP_MACHPHYSADDR, address, to, &got) == KDUMP_OK && got == size)
 		return 0;
-	/* A page that could not be had leaves the cache of libkdumpfile 0.5.1 with entries that have no room: begin anew. */
+	/* A page that could not be had leaves libkdumpfile 0.5.1 a cache with entries that have no room: begin anew. */
 	kdump_free(dump->context);
 	dump->context = NULL;
 	return -ENODATA;

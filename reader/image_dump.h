@@ -8,8 +8,8 @@
 struct tb_dump;
 
 /*
- * 0, then *ret_what names the format; -ENOEXEC: no such dump; -EBADMSG, -ENOSYS (no libkdumpfile in this build): *ret_what
- * is what is wrong; -errno. fd stays the caller's, and open.
+ * 0, then *ret_what names the format; -ENOEXEC: no such dump; -EBADMSG, -ENOSYS (no libkdumpfile in this build):
+ * *ret_what is what is wrong; -errno. fd stays the caller's, and open.
  */
 int tb_dump_open(int fd, uint64_t file_size, struct tb_dump **ret_dump, const char **ret_what);
 void tb_dump_close(struct tb_dump *dump);	/* NULL is fine */

@@ -24,7 +24,8 @@ const char *tb_loss_name(enum tb_loss loss)
 	return names[loss];
 }
 
-int tb_salvage_ring_header(const struct tb_source *source, struct tracebuf_ring *ret_ring, struct tb_ring_info *ret_info)
+int tb_salvage_ring_header(const struct tb_source *source, struct tracebuf_ring *ret_ring,
+			   struct tb_ring_info *ret_info)
 {
 	struct tracebuf_ring ring;
 	int ret = tb_source_read(source, 0, &ring, sizeof(ring));
@@ -115,7 +116,8 @@ static int read_content(struct ring *ring, uint64_t offset, size_t content_size)
 	int ret = 0;
 
 	if (!ring->piece)
-		return tb_source_read(ring->source, offset + at, ring->scratch.bytes + at, content_size - at) ? -ENODATA : 0;
+		return tb_source_read(ring->source, offset + at, ring->scratch.bytes + at, content_size - at) ?
+		       -ENODATA : 0;
 	while (at < content_size && !ret) {
 		size_t part = content_size - at < PIECE_SIZE ? content_size - at : PIECE_SIZE;
 
@@ -128,8 +130,8 @@ static int read_content(struct ring *ring, uint64_t offset, size_t content_size)
 }
 
 /*
- * Head and content of sub-buffer seq into the scratch. content_size 0: as a finished one's head says. -ENODATA, -EBADMSG:
- * *ret_loss says why; -errno of the scratch's file.
+ * Head and content of sub-buffer seq into the scratch. content_size 0: as a finished one's head says. -ENODATA,
+ * -EBADMSG: *ret_loss says why; -errno of the scratch's file.
  */
 static int read_subbuf(struct ring *ring, uint64_t seq, size_t *content_size, enum tb_loss *ret_loss)
 {
@@ -301,7 +303,8 @@ static int take_all(struct ring *ring, int (*put)(void *data, const struct tb_sa
 	return ret;
 }
 
-int tb_salvage_ring(const struct tb_source *source, const struct tb_ring_info *info, const struct tb_stream_class *class,
+int tb_salvage_ring(const struct tb_source *source, const struct tb_ring_info *info,
+		    const struct tb_stream_class *class,
 		    int (*put)(void *data, const struct tb_salvaged *packet), void *data,
 		    struct tb_salvage *ret_salvage)
 {

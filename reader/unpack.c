@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files that must be unpacked before they can be read at any place: a flattened dump (`makedumpfile -F`, QEMU's kdump-*),
- * which is blocks of a dump in the order in which they were written, and a core file that was compressed by zstd, as
- * systemd-coredump does. What comes out is a file without a name.
+ * Files that must be unpacked before they can be read at any place: a flattened dump (`makedumpfile -F`, QEMU's
+ * kdump-*), which is blocks of a dump in the order in which they were written, and a core file that was compressed by
+ * zstd, as systemd-coredump does. What comes out is a file without a name.
  *
  * The flattened format (makedumpfile's IMPLEMENTATION file): 4096 bytes of header, then blocks { s64 offset, s64 size }
  * (big-endian) with size bytes behind them; a negative offset ends it.

@@ -223,8 +223,8 @@ static bool write_bitmaps(int fd, const struct memory_image *image, bool all, ui
 	return good;
 }
 
-static bool write_pages(int fd, const struct memory_image *image, enum dump_format format, bool all, uint64_t descriptors,
-			struct dump_page *page)
+static bool write_pages(int fd, const struct memory_image *image, enum dump_format format, bool all,
+			uint64_t descriptors, struct dump_page *page)
 {
 	uint64_t at, nr = 0, done = 0;
 	uint8_t room[2 * IMAGE_PAGE];
@@ -269,7 +269,8 @@ static bool write_kdump(int fd, const struct memory_image *image, enum dump_form
 	       write_pages(fd, image, format, all, (2 + 2 * blocks) * IMAGE_PAGE, page);
 }
 
-bool dump_write(int fd, const struct memory_image *image, enum dump_format format, bool all, struct dump_page *ret_page)
+bool dump_write(int fd, const struct memory_image *image, enum dump_format format, bool all,
+		struct dump_page *ret_page)
 {
 	if (ret_page)
 		memset(ret_page, 0, count_frames(image) * sizeof(*ret_page));

@@ -25,10 +25,11 @@ struct dump_page {
 };
 
 /*
- * Writes the image as a dump file: with all pages, or without those of somebody else's (as makedumpfile -d 31 does; a raw
- * image has all). ret_page: NULL, or room for one of each page of the image. false: an error of the file.
+ * Writes the image as a dump file: with all pages, or without those of somebody else's (as makedumpfile -d 31 does; a
+ * raw image has all). ret_page: NULL, or room for one of each page of the image. false: an error of the file.
  */
-bool dump_write(int fd, const struct memory_image *image, enum dump_format format, bool all, struct dump_page *ret_page);
+bool dump_write(int fd, const struct memory_image *image, enum dump_format format, bool all,
+		struct dump_page *ret_page);
 
 /* Writes the file from, flattened: in pieces, in another order (tb_random()). */
 bool dump_flatten(int from, int to);

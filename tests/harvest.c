@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What recovery gets out of an image of memory: each packet by its numbers and a hash of its events, and whether there is
- * one among them that no program wrote. The same functions as `tracebuf recover` uses, without its output.
+ * What recovery gets out of an image of memory: each packet by its numbers and a hash of its events, and whether there
+ * is one among them that no program wrote. The same functions as `tracebuf recover` uses, without its output.
  */
 #define _GNU_SOURCE
 #include "harvest.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes memory images out of run directories: what a dump of a kernel with the module looks like, without a kernel. Pages
- * lie in random order among pages of rubbish; superblocks say where they are and where their page list is.
+ * Makes memory images out of run directories: what a dump of a kernel with the module looks like, without a kernel.
+ * Pages lie in random order among pages of rubbish; superblocks say where they are and where their page list is.
  */
 #define _GNU_SOURCE
 #include "memory_image.h"

@@ -37,8 +37,8 @@ struct memory_image {
 };
 
 /*
- * Of the run directory path, with RAM from base on, of at least min_size bytes. The order of pages comes from tb_random().
- * false: it could not be made. image_free() in any case.
+ * Of the run directory path, with RAM from base on, of at least min_size bytes. The order of pages comes from
+ * tb_random(). false: it could not be made. image_free() in any case.
  */
 bool image_make(struct memory_image *image, const char *rundir, uint64_t base, size_t min_size);
 void image_free(struct memory_image *image);

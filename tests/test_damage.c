@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Recovery from damaged memory: an image of what a crash left, and 10,000 variants of it, each damaged in one or more
- * places, by bits, bytes, words, pages, swapped and dropped pages, cut-off ends; then ends cut off at each page and behind
- * each head; then a compressed dump of it, damaged in its own words. Of each, every sub-buffer that was not touched, of a
- * ring and process whose words were not, comes out as it was, and all that do not are counted; nothing comes out that was
- * never written, but in the sub-buffer that was being written (it has no sum yet), or if the position itself was changed
- * (nor has that); memory stays bounded; and nobody crashes, hangs or reads outside (the sanitizers' builds).
+ * places, by bits, bytes, words, pages, swapped and dropped pages, cut-off ends; then ends cut off at each page and
+ * behind each head; then a compressed dump of it, damaged in its own words. Of each, every sub-buffer that was not
+ * touched, of a ring and process whose words were not, comes out as it was, and all that do not are counted; nothing
+ * comes out that was never written, but in the sub-buffer that was being written (it has no sum yet), or if the
+ * position itself was changed (nor has that); memory stays bounded; and nobody crashes, hangs or reads outside (the
+ * sanitizers' builds).
  */
 #define _GNU_SOURCE
 #include <elf.h>

@@ -2,9 +2,10 @@
 /*
  * A trace directory made of what is left of a trace's rings, laid out as the daemon lays it out.
  *
- * Invariant: every packet in it was decoded to its last event (reader/salvage.c), by the descriptions that lay beside the
- * ring; a ring without them, or whose descriptions are not those that it names, gives nothing. Stream files hold whole
- * packets, and the metadata every class that they need: it is written last, so that what was cut short is no trace.
+ * Invariant: every packet in it was decoded to its last event (reader/salvage.c), by the descriptions that lay beside
+ * the ring; a ring without them, or whose descriptions are not those that it names, gives nothing. Stream files hold
+ * whole packets, and the metadata every class that they need: it is written last, so that what was cut short is no
+ * trace.
  */
 #define _GNU_SOURCE
 #include "recovery.h"

@@ -37,8 +37,8 @@ typedef void (*tb_missing_fn)(void *data, const struct tb_remains_ring *ring, ui
 
 /*
  * Writes what the rings of the trace uuid hold into the directory path, which is made: metadata, stream files, index.
- * missing: NULL if there is nothing on disk; else no metadata is written there. Sets recovery up, for tb_recovery_free().
- * 0 or -errno, then message says what and where.
+ * missing: NULL if there is nothing on disk; else no metadata is written there. Sets recovery up, for
+ * tb_recovery_free(). 0 or -errno, then message says what and where.
  */
 int tb_recovery_write(const struct tb_remains *remains, const uint8_t uuid[16], const char *path, tb_missing_fn missing,
 		      void *data, struct tb_recovery *recovery, char *message, size_t size);

@@ -2,9 +2,9 @@
 /*
  * Finding what is left of traces.
  *
- * Invariant: a ring or process is taken only if its header is right to its checksum, and once: of two that say that they
- * are the same, the first. Files of a run directory are opened when they are read, one at a time, so that a directory
- * of thousands needs one descriptor.
+ * Invariant: a ring or process is taken only if its header is right to its checksum, and once: of two that say that
+ * they are the same, the first. Files of a run directory are opened when they are read, one at a time, so that a
+ * directory of thousands needs one descriptor.
  */
 #define _GNU_SOURCE
 #include "remains.h"
