@@ -19,6 +19,7 @@
 
 /* By the library, which would hold 1024, of up to 64 KiB each. */
 #define NR_CACHED_PAGES 64
+#define SMALLEST_PAGE 4096
 
 struct tb_dump {
 	kdump_ctx_t *context;
@@ -135,8 +136,10 @@ int tb_dump_scan(struct tb_dump *dump, int (*each)(void *data, const struct tb_f
 	for (; frame < index->end_frame && !ret; frame = tb_dump_index_next(index, frame + 1)) {
 		uint64_t address = frame * index->page_size;
 
-		if (!read_page(dump, address, head, sizeof(head)))
-			ret = tb_page_look(head, address, each, data);
+		/* The kernel's pages may be smaller: QEMU's dumps of arm64 have pages of 64 KiB. */
+		for (uint64_t at = 0; at < index->page_size && !ret; at += SMALLEST_PAGE)
+			if (!read_page(dump, address + at, head, sizeof(head)))
+				ret = tb_page_look(head, address + at, each, data);
 		if (progress && frame % 4096 == 0)
 			progress(data, address);
 	}
