@@ -4,10 +4,6 @@
  * header, two bitmaps of which the second says which frames are in the dump, then a descriptor for each of these, in
  * the order of the frames, then the pages.
  *
- * libkdumpfile 0.5 believes all this: it allocates what the header says, reads behind the end of a mapping where the
- * file was cut short, and reads a compressed page of any size into a buffer of one page. So it gets only what was
- * checked here.
- *
  * Invariant: every size and offset that leaves this file was checked against the file's size, and no allocation is
  * larger than a small part of what the file really has of bitmap.
  */
@@ -17,7 +13,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define LINE 64u
@@ -26,8 +21,8 @@
 #define MAX_SUB_HEADER_BLOCKS 65536u
 /* The sub header of older ones does not tell where its end is, or has its notes read at once. */
 #define OLDEST_VERSION 4
-/* libkdumpfile holds half of it, or all, at one time: 4 TiB of memory in pages of 4 KiB. */
-#define MAX_BITMAPS_SIZE (256ull << 20)
+/* 64 TiB of memory in pages of 4 KiB. */
+#define MAX_BITMAPS_SIZE (4ull << 30)
 
 /* A 64-bit little-endian machine's; all words little-endian. */
 struct header {
@@ -47,9 +42,6 @@ struct sub_header {
 	uint64_t vmcoreinfo[2], note[2], eraseinfo[2];
 	uint64_t start_pfn_64, end_pfn_64, max_mapnr_64;	/* from version 6 on */
 } __attribute__((packed));
-
-/* struct descriptor.flags */
-enum { STORED = 0, ZLIB = 1, LZO = 2, SNAPPY = 4, ZSTD = 0x20 };
 
 struct descriptor {
 	uint64_t offset;
@@ -115,8 +107,8 @@ static const char *take_header(struct tb_dump_index *index, const struct header 
 	if (!index->sub_header_blocks || index->sub_header_blocks > MAX_SUB_HEADER_BLOCKS)
 		return "a kdump-compressed dump whose header is damaged (size of its sub header)";
 	if ((uint64_t) index->bitmap_blocks * index->page_size > MAX_BITMAPS_SIZE)
-		return "a kdump-compressed dump of more than 4 TiB of memory, or its header is damaged";
-	/* Later replaced by the sub header's; the library wants both to be right. */
+		return "a kdump-compressed dump of more than 64 TiB of memory, or its header is damaged";
+	/* Later replaced by the sub header's. */
 	if (index->max_mapnr > 8ull * index->bitmap_blocks * index->page_size)
 		return "a kdump-compressed dump whose header is damaged (number of its pages)";
 	return NULL;
@@ -285,30 +277,11 @@ uint64_t tb_dump_index_next(struct tb_dump_index *index, uint64_t frame)
 	return index->end_frame;
 }
 
-/* Does what begins so look like a page that was compressed in this way, or stored as it is? */
-static bool is_possible(const struct tb_dump_index *index, uint32_t flags, uint32_t size, const uint8_t begin[4])
-{
-	static const uint8_t zstd[4] = { 0x28, 0xb5, 0x2f, 0xfd };
-
-	switch (flags) {
-	case STORED:
-		return size == index->page_size;
-	case ZLIB:
-		return (begin[0] & 15) == 8 && (begin[0] << 8 | begin[1]) % 31 == 0;
-	case ZSTD:
-		return !memcmp(begin, zstd, sizeof(zstd));
-	default:
-		return flags == LZO || flags == SNAPPY;
-	}
-}
-
 /* Pages are compressed to less than themselves, or stored as they are. */
-bool tb_dump_index_has(struct tb_dump_index *index, uint64_t frame)
+bool tb_dump_index_find(struct tb_dump_index *index, uint64_t frame, struct tb_dump_page *ret_page)
 {
-	uint64_t at = frame % BITS_PER_BLOCK, nr, offset;
+	uint64_t at = frame % BITS_PER_BLOCK, nr;
 	struct descriptor descriptor;
-	uint8_t begin[4];
-	uint32_t size;
 
 	if (frame < index->first_frame || frame >= index->end_frame || hold_block(index, frame / BITS_PER_BLOCK) ||
 	    !(index->bits[at / 8] >> at % 8 & 1))
@@ -317,31 +290,16 @@ bool tb_dump_index_has(struct tb_dump_index *index, uint64_t frame)
 	if (read_window(index, &index->descriptor, index->descriptors + nr * sizeof(descriptor), &descriptor,
 			sizeof(descriptor)))
 		return false;
-	offset = le64toh(descriptor.offset);
-	size = le32toh(descriptor.size);
-	if (size > index->page_size || size < sizeof(begin) || offset > index->file_size ||
-	    size > index->file_size - offset || read_window(index, &index->data, offset, begin, sizeof(begin)))
-		return false;
-	return is_possible(index, le32toh(descriptor.flags), size, begin);
+	ret_page->offset = le64toh(descriptor.offset);
+	ret_page->size = le32toh(descriptor.size);
+	ret_page->compression = le32toh(descriptor.flags);
+	return ret_page->size && ret_page->size <= index->page_size && ret_page->offset <= index->file_size &&
+	       ret_page->size <= index->file_size - ret_page->offset;
 }
 
-/* Its sub header says that it is the part of a split dump that holds no frame. */
-int tb_dump_index_make_empty(const struct tb_dump_index *index)
+int tb_dump_index_read(struct tb_dump_index *index, const struct tb_dump_page *page, void *to)
 {
-	struct header header = { .signature = "KDUMP   ", .version = htole32(6) };
-	struct sub_header sub = { .split = htole32(1), .max_mapnr_64 = htole64(index->max_mapnr) };
-	int fd = memfd_create("tracebuf-dump", MFD_CLOEXEC);
-
-	header.block_size = htole32(index->page_size);
-	header.sub_header_blocks = htole32(1);
-	header.bitmap_blocks = htole32(index->bitmap_blocks);
-	if (fd < 0)
-		return -errno;
-	if (pwrite(fd, &header, sizeof(header), 0) != sizeof(header) ||
-	    pwrite(fd, &sub, sizeof(sub), index->page_size) != sizeof(sub) ||
-	    ftruncate(fd, (2ull + index->bitmap_blocks) * index->page_size)) {
-		close(fd);
-		return -ENOSPC;
-	}
-	return fd;
+	if (page->size > TB_DUMP_WINDOW_SIZE)
+		return read_whole(index, page->offset, to, page->size);
+	return read_window(index, &index->data, page->offset, to, page->size);
 }

@@ -7,13 +7,28 @@
 #include <stdint.h>
 
 #define TB_DUMP_BLOCK_SIZE 4096u	/* bytes of bitmap that are held at one time */
-#define TB_DUMP_WINDOW_SIZE 8192u
+#define TB_DUMP_WINDOW_SIZE 32768u
 
 /* A part of a file that was read last, for short reads of what follows. */
 struct tb_dump_window {
 	uint64_t offset;
 	size_t size;
 	uint8_t bytes[TB_DUMP_WINDOW_SIZE];
+};
+
+enum tb_dump_compression {
+	TB_DUMP_STORED = 0,
+	TB_DUMP_ZLIB = 1,
+	TB_DUMP_LZO = 2,
+	TB_DUMP_SNAPPY = 4,
+	TB_DUMP_ZSTD = 0x20,
+};
+
+/* A page in the file. */
+struct tb_dump_page {
+	uint64_t offset;
+	uint32_t size;				/* 1 ... page_size */
+	uint32_t compression;			/* enum tb_dump_compression, or none of it */
 };
 
 /* Where the pages of a dump in makedumpfile's format lie in its file. */
@@ -39,10 +54,9 @@ void tb_dump_index_close(struct tb_dump_index *index);
 
 /* The first frame from frame on that is in the dump; end_frame: none is. */
 uint64_t tb_dump_index_next(struct tb_dump_index *index, uint64_t frame);
-/* Is frame in the dump, and what is told of where it lies possible? */
-bool tb_dump_index_has(struct tb_dump_index *index, uint64_t frame);
-
-/* A dump of the same geometry that holds no page and tells nothing else, in a new file: its descriptor, or -errno. */
-int tb_dump_index_make_empty(const struct tb_dump_index *index);
+/* Where frame's page lies in the file, within its bounds; false: it is not in the dump, or what is told is impossible. */
+bool tb_dump_index_find(struct tb_dump_index *index, uint64_t frame, struct tb_dump_page *ret_page);
+/* Its size bytes as they are in the file. 0, -ENODATA, -errno. */
+int tb_dump_index_read(struct tb_dump_index *index, const struct tb_dump_page *page, void *to);
 
 #endif

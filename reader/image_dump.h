@@ -4,11 +4,11 @@
 
 #include "image.h"
 
-/* A dump in makedumpfile's format, not flattened, as libkdumpfile reads it: physical memory only. */
+/* A dump in makedumpfile's format, not flattened, 64-bit and little-endian: physical memory only. */
 struct tb_dump;
 
 /*
- * 0, then *ret_what names the format; -ENOEXEC: no such dump; -EBADMSG, -ENOSYS (no libkdumpfile in this build):
+ * 0, then *ret_what names the format; -ENOEXEC: no such dump; -EBADMSG, -ENOSYS (this build cannot decompress it):
  * *ret_what is what is wrong; -errno. fd stays the caller's, and open.
  */
 int tb_dump_open(int fd, uint64_t file_size, struct tb_dump **ret_dump, const char **ret_what);

@@ -63,7 +63,6 @@ bool dump_can_write(enum dump_format format)
 	case DUMP_RAW:
 	case DUMP_ELF:
 		return true;
-#ifdef HAVE_LIBKDUMPFILE
 	case DUMP_STORED:
 		return true;
 #ifdef HAVE_ZLIB
@@ -77,7 +76,6 @@ bool dump_can_write(enum dump_format format)
 #ifdef HAVE_ZSTD
 	case DUMP_ZSTD:
 		return true;
-#endif
 #endif
 	default:
 		return false;
