@@ -20,6 +20,9 @@
 #include "home.h"
 #include "statedump.h"
 
+/* A writer that changes its counts at each look is looked at no more often. */
+#define MAX_LOOKS 16
+
 /* By pid alone: all incarnations of a pid are in one bucket. */
 static struct cds_list_head *bucket_of(struct tb_daemon *daemon, int32_t pid)
 {
@@ -106,19 +109,44 @@ static int set_enable_records(struct tb_process *process, int fd, uint32_t enabl
 	return ret;
 }
 
+static int read_counts(int fd, struct tracebuf_process *ret_page)
+{
+	const size_t begin = offsetof(struct tracebuf_process, nr_descriptions);
+	ssize_t got = pread(fd, (char *) ret_page + begin, sizeof(*ret_page) - begin, begin);
+
+	if (got == (ssize_t) (sizeof(*ret_page) - begin))
+		return 0;
+	return got < 0 ? -errno : -EBADMSG;
+}
+
+/* What the process has of descriptions and records, all of one moment: a read can take a part from before a change. */
+static int take_counts(int fd, struct tracebuf_process *ret_page)
+{
+	struct tracebuf_process again = { 0 };
+	int ret = read_counts(fd, ret_page);
+
+	for (int i = 0; i < MAX_LOOKS && !ret; i++) {
+		ret = read_counts(fd, &again);
+		if (again.nr_descriptions == ret_page->nr_descriptions &&
+		    again.descriptions_size == ret_page->descriptions_size && again.enable_size == ret_page->enable_size)
+			break;
+		*ret_page = again;
+	}
+	return ret;
+}
+
 /* One look at the open file. */
 static int look(struct tb_process *process, int fd)
 {
 	const struct tb_control *control = &process->daemon->control;
-	const size_t begin = offsetof(struct tracebuf_process, nr_descriptions);
 	struct tracebuf_process_account account;
-	struct tracebuf_process page;
-	ssize_t got = pread(fd, (char *) &page + begin, sizeof(page) - begin, begin);
+	struct tracebuf_process page = { 0 };
+	int ret = take_counts(fd, &page);
 	bool changed;
-	int ret;
+	ssize_t got;
 
-	if (got != (ssize_t) (sizeof(page) - begin))
-		return got < 0 ? -errno : -EBADMSG;
+	if (ret)
+		return ret;
 	got = pread(fd, &account, sizeof(account), TRACEBUF_PROCESS_ACCOUNT_OFFSET);
 	if (got != (ssize_t) sizeof(account))
 		return got < 0 ? -errno : -EBADMSG;

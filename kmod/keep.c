@@ -68,9 +68,7 @@ static int copy_descriptions(struct tb_kept_process *kept, struct tb_process *pr
 	kept->nr_descriptions = process->nr_descriptions;
 	kept->descriptions_size = process->descriptions_size;
 	smp_wmb();
-	tb_object_store32(&kept->object, offsetof(struct tracebuf_process, descriptions_size),
-			  kept->descriptions_size);
-	tb_object_store32(&kept->object, offsetof(struct tracebuf_process, nr_descriptions), kept->nr_descriptions);
+	tb_process_store_descriptions(&kept->object, kept->nr_descriptions, kept->descriptions_size);
 	return 0;
 }
 

@@ -421,10 +421,7 @@ static int number(void *descriptions, struct tb_event **events, u32 nr)
 void tb_process_store_counts(struct tb_process *process)
 {
 	smp_wmb();
-	tb_object_store32(&process->object, offsetof(struct tracebuf_process, nr_descriptions),
-			  process->nr_descriptions);
-	tb_object_store32(&process->object, offsetof(struct tracebuf_process, descriptions_size),
-			  process->descriptions_size);
+	tb_process_store_descriptions(&process->object, process->nr_descriptions, process->descriptions_size);
 	smp_wmb();
 	tb_object_store32(&process->object, offsetof(struct tracebuf_process, enable_size), process->enable_size);
 }

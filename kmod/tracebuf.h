@@ -269,6 +269,11 @@ int tb_process_release(struct tb_process *process);
 void *tb_copy_block(u64 address, u32 size);
 /* Raises the counts in the file; what they count is written. Under tb_lock. */
 void tb_process_store_counts(struct tb_process *process);
+/* Number and bytes of descriptions in a process file, in step. */
+static inline void tb_process_store_descriptions(struct tb_object *file, u32 nr, u32 size)
+{
+	tb_object_store64(file, offsetof(struct tracebuf_process, nr_descriptions), nr | (u64)size << 32);
+}
 
 /* ---- enable.c: enable records ---- */
 

@@ -260,8 +260,9 @@ static int process_reopen(int access)
 /* From here on the daemon can know what now and enable_size count. What is enabled by them comes after this. */
 static void store_counts(struct tracebuf_process *page, struct tb_descriptions now, uint64_t enable_size)
 {
-	tracebuf__store(&page->nr_descriptions, now.nr);
-	tracebuf__store(&page->descriptions_size, now.size);
+	typedef uint64_t __attribute__((may_alias)) both;
+
+	tracebuf__store_release((both *) &page->nr_descriptions, now.nr | (uint64_t) now.size << 32);
 	tracebuf__store(&page->rules_generation, self.rules_generation);
 	tracebuf__store_release(&page->enable_size, enable_size);
 }

@@ -276,7 +276,8 @@ struct tracebuf_process {
 	char executable[256];		/* path, cut if longer */
 	__u64 domain;			/* kernel home: 0 default, else as a stream id over its text, context 0 */
 	__u64 reserved[10];
-	/* W: the process or the kernel, release, after what it counts. R: daemon, acquire. */
+	/* W: the process or the kernel, release, after what it counts; the first two by one 8-byte store, so that a crash leaves
+	   them in step. R: daemon, acquire. */
 	__u32 nr_descriptions;
 	__u32 descriptions_size;	/* bytes of them */
 	__u32 enable_size;		/* bytes of the enable area in use, a multiple of the page size */
