@@ -38,6 +38,9 @@ int64_t tb_trace_info_ns(const struct tb_trace_info *info, uint64_t ticks);
 int tb_metadata_write_header(FILE *out, const struct tb_trace_info *info);
 int tb_metadata_write_class(FILE *out, const struct tb_stream_class *class);
 
+/* Name of what stands in the place of a number that no event of a stream class has. No event can have it. */
+#define TB_NO_EVENT "no event"
+
 /* A trace's metadata, read back. */
 struct tb_metadata {
 	struct tb_trace_info info;
