@@ -110,6 +110,26 @@ static const struct tracebuf_state *find_thread(const struct dump *dump, int tid
 	return NULL;
 }
 
+static unsigned int count_tasks(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *entry;
+	unsigned int nr = 0;
+
+	while ((entry = readdir(tasks)))
+		nr += entry->d_name[0] != '.';
+	closedir(tasks);
+	return nr;
+}
+
+/* A thread that has been joined is still one of the process's for a moment. */
+static void wait_for_last_thread(void)
+{
+	for (int i = 0; i < 10000 && count_tasks() > 1; i++)
+		sleep_ms(1);
+	CHECK_IS(count_tasks(), 1);
+}
+
 static void check_threads(const struct dump *dump)
 {
 	DIR *tasks = opendir("/proc/self/task");
@@ -292,6 +312,7 @@ static void check_self(struct child *self, void *arg)
 	pthread_barrier_wait(&barrier);
 	for (int i = 0; i < NR_THREADS; i++)
 		pthread_join(thread[i], NULL);
+	wait_for_last_thread();
 	munmap(map, 65536);
 	unlink(path);
 	check_dump(arg, reader, &dump);
