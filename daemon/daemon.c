@@ -21,6 +21,10 @@ void tb_say(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(line + size, sizeof(line) - size, format, args);
 	va_end(args);
+	/* Names in it may be a hostile process's. */
+	for (char *at = line; *at; at++)
+		if ((unsigned char) *at < ' ' || *at == 0x7f)
+			*at = '?';
 	fprintf(stderr, "%s\n", line);
 }
 

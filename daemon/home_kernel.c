@@ -92,8 +92,10 @@ static int open_home(struct tb_daemon *daemon, enum tracebuf_clock clock)
 	struct tb_kernel *kernel = calloc(1, sizeof(*kernel));
 	int ret;
 
-	if (!kernel)
+	if (!kernel) {
+		tb_say("kernel home: %s", strerror(ENOMEM));
 		return -ENOMEM;
+	}
 	kernel->debugfs_fd = -1;
 	snprintf(kernel->domain, sizeof(kernel->domain), "%s", tb_rundir_domain(daemon->rundir.path));
 	daemon->kernel = kernel;

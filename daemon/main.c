@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,7 +43,7 @@ struct options {
 	bool is_private;
 };
 
-static void usage(FILE *out)
+static void usage(void)
 {
 	fputs("Usage: tracebufd [OPTION]...\n"
 	      "Records what traced programs write into their ring buffers.\n\n"
@@ -54,10 +55,34 @@ static void usage(FILE *out)
 	      "                  (default: $TRACEBUF_HOME, else the kernel if /dev/tracebuf can be opened)\n"
 	      "  --save-previous DIR  save what the previous boot left in memory below DIR: tracebuf(4)\n"
 	      "  --clock CLOCK   tsc, monotonic or counter (default: the best that the kernel trusts)\n"
-	      "  --help, --version\n", out);
+	      "  --help, --version\n", stdout);
 }
 
-static int parse_clock(const char *text, enum tracebuf_clock *clock)
+/* Behind all letters: there are no short options. */
+enum {
+	OPTION_RUNDIR = 256,
+	OPTION_PRIVATE,
+	OPTION_READY_FD,
+	OPTION_CLOCK,
+	OPTION_SAVE_PREVIOUS,
+	OPTION_HOME,
+	OPTION_HELP,
+	OPTION_VERSION,
+};
+
+static const struct option known_options[] = {
+	{ "rundir", required_argument, NULL, OPTION_RUNDIR },
+	{ "private", no_argument, NULL, OPTION_PRIVATE },
+	{ "ready-fd", required_argument, NULL, OPTION_READY_FD },
+	{ "clock", required_argument, NULL, OPTION_CLOCK },
+	{ "save-previous", required_argument, NULL, OPTION_SAVE_PREVIOUS },
+	{ "home", required_argument, NULL, OPTION_HOME },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+static bool parse_clock(const char *text, enum tracebuf_clock *clock)
 {
 	if (!strcmp(text, "tsc"))
 		*clock = TRACEBUF_CLOCK_TSC;
@@ -66,53 +91,82 @@ static int parse_clock(const char *text, enum tracebuf_clock *clock)
 	else if (!strcmp(text, "counter"))
 		*clock = TRACEBUF_CLOCK_COUNTER;
 	else
-		return -EINVAL;
-	return 0;
+		return false;
+	return true;
 }
 
-static void parse_options(int argc, char **argv, struct options *options)
+static bool parse_fd(const char *text, int *fd)
 {
-	static const struct option known[] = {
-		{ "rundir", required_argument, NULL, 'd' },
-		{ "private", no_argument, NULL, 'p' },
-		{ "ready-fd", required_argument, NULL, 'r' },
-		{ "clock", required_argument, NULL, 'c' },
-		{ "save-previous", required_argument, NULL, 's' },
-		{ "home", required_argument, NULL, 'm' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'v' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int option;
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
 
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		if (option == 'd')
-			options->rundir = optarg;
-		else if (option == 's')
-			options->save_previous = optarg;
-		else if (option == 'p')
-			options->is_private = true;
-		else if (option == 'r')
-			options->ready_fd = atoi(optarg);
-		else if (option == 'c' && !parse_clock(optarg, &options->clock))
-			continue;
-		else if (option == 'm' && (options->home = tb_home_choose(optarg)))
-			continue;
-		else if (option == 'h')
-			usage(stdout);
-		else if (option == 'v')
-			printf("tracebufd %s\n", PACKAGE_VERSION);
-		else
-			usage(stderr);
-		if (option == 'h' || option == 'v')
-			exit(EXIT_SUCCESS);
-		if (option == 'c' || option == 'm' || option == '?')
-			exit(EXIT_FAILURE);
+	if (*text < '0' || *text > '9' || *end || number > INT_MAX || fcntl((int) number, F_GETFD) < 0)
+		return false;
+	*fd = (int) number;
+	return true;
+}
+
+/* NULL, or what the option's value had to be. */
+static const char *take_option(int option, struct options *options)
+{
+	switch (option) {
+	case OPTION_RUNDIR:
+		options->rundir = optarg;
+		break;
+	case OPTION_SAVE_PREVIOUS:
+		options->save_previous = optarg;
+		break;
+	case OPTION_PRIVATE:
+		options->is_private = true;
+		break;
+	case OPTION_READY_FD:
+		return parse_fd(optarg, &options->ready_fd) ? NULL : "must be an open descriptor";
+	case OPTION_CLOCK:
+		return parse_clock(optarg, &options->clock) ? NULL : "must be tsc, monotonic or counter";
+	case OPTION_HOME:
+		options->home = tb_home_choose(optarg);
+		return options->home ? NULL : "must be kernel, tmpfs or auto";
+	case OPTION_HELP:
+		usage();
+		exit(EXIT_SUCCESS);
+	case OPTION_VERSION:
+		printf("tracebufd %s\n", PACKAGE_VERSION);
+		exit(EXIT_SUCCESS);
 	}
-	if (optind == argc)
-		return;
-	tb_say("unexpected argument '%s'", argv[optind]);
-	exit(EXIT_FAILURE);
+	return NULL;
+}
+
+/* getopt's "?" and ":" in words. */
+static void complain_option(int found, char **argv)
+{
+	const char letter[] = { '-', optopt, '\0' };
+
+	tb_say("%s: %s (see tracebufd --help)", optopt && optopt < OPTION_RUNDIR ? letter : argv[optind - 1],
+	       found == ':' ? "needs an argument" : "no such option, or not so used");
+}
+
+/* false: it has been said what is wrong. */
+static bool parse_options(int argc, char **argv, struct options *options)
+{
+	int option, index = 0;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":", known_options, &index)) != -1) {
+		const char *wanted;
+
+		if (option == '?' || option == ':') {
+			complain_option(option, argv);
+			return false;
+		}
+		wanted = take_option(option, options);
+		if (wanted) {
+			tb_say("--%s '%s': %s", known_options[index].name, optarg, wanted);
+			return false;
+		}
+	}
+	if (optind < argc)
+		tb_say("'%s': no argument is expected (see tracebufd --help)", argv[optind]);
+	return optind == argc;
 }
 
 static void share_descriptors(struct tb_daemon *daemon)
@@ -234,8 +288,8 @@ static void tell_ready(const struct options *options)
 	notify_systemd("READY=1");
 }
 
-/* All that runs between an open run directory and its closing. */
-static int serve(struct tb_daemon *daemon, const struct options *options)
+/* Finds what there is, and waits for all that may come. Says itself what went wrong. */
+static int begin(struct tb_daemon *daemon, const struct options *options)
 {
 	int ret = tb_loop_init(&daemon->loop);
 
@@ -244,23 +298,34 @@ static int serve(struct tb_daemon *daemon, const struct options *options)
 		return ret;
 	}
 	ret = open_control(daemon, options);
-	if (!ret)
-		ret = watch_signals(daemon);
+	if (ret)
+		return ret;
+	ret = watch_signals(daemon);
 	if (!ret)
 		ret = tb_discovery_start(daemon);
-	if (!ret) {
-		if (options->is_private) {
-			daemon->stdin_ready.done = stdin_readable;
-			tb_loop_poll(&daemon->loop, &daemon->stdin_ready, STDIN_FILENO, POLLIN);
-		}
-		if (options->save_previous)
-			tb_save_previous(daemon, options->save_previous);
-		tb_command_start(daemon);
-		tell_ready(options);
-		ret = tb_loop_run(&daemon->loop);
-	}
 	if (ret)
-		tb_say("%s", strerror(-ret));
+		tb_say("run directory %s: %s", daemon->rundir.path, strerror(-ret));
+	return ret;
+}
+
+/* All that runs between an open run directory and its closing. */
+static int serve(struct tb_daemon *daemon, const struct options *options)
+{
+	int ret = begin(daemon, options);
+
+	if (ret)
+		return ret;
+	if (options->is_private) {
+		daemon->stdin_ready.done = stdin_readable;
+		tb_loop_poll(&daemon->loop, &daemon->stdin_ready, STDIN_FILENO, POLLIN);
+	}
+	if (options->save_previous)
+		tb_save_previous(daemon, options->save_previous);
+	tb_command_start(daemon);
+	tell_ready(options);
+	ret = tb_loop_run(&daemon->loop);
+	if (ret)
+		tb_say("io_uring: %s", strerror(-ret));
 	return ret;
 }
 
@@ -284,7 +349,8 @@ int main(int argc, char **argv)
 	char path[TB_RUNDIR_SIZE], message[256];
 	int ret;
 
-	parse_options(argc, argv, &options);
+	if (!parse_options(argc, argv, &options))
+		return EXIT_FAILURE;
 	if (!options.rundir) {
 		ret = tb_rundir_path(path);
 		if (ret) {

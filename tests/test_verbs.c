@@ -274,17 +274,20 @@ static void no_daemon(void)
 	fixture_close(&fixture);
 }
 
-static void expect_refusal(const char *rundir)
+/* value may be NULL. */
+static void expect_refusal(const char *option, const char *value)
 {
-	char *argv[] = { (char *) build_path("tracebufd"), "--rundir", (char *) rundir, NULL };
+	char *argv[] = { (char *) build_path("tracebufd"), (char *) option, (char *) value, NULL };
 	struct outcome outcome;
+	bool tells;
 
 	if (!run(&outcome, argv, NULL))
 		return;
-	if (outcome.status != 0x100 || !is_one_line(outcome.err))
-		tb_note("tracebufd %s: %x '%s'", rundir, (unsigned int) outcome.status, outcome.err);
+	tells = is_one_line(outcome.err) && (strstr(outcome.err, option) || (value && strstr(outcome.err, value)));
+	if (outcome.status != 0x100 || !tells)
+		tb_note("tracebufd %s %s: %x '%s'", option, value, (unsigned int) outcome.status, outcome.err);
 	TB_ASSERT_EQUAL(outcome.status, 0x100);
-	CU_ASSERT(is_one_line(outcome.err));
+	CU_ASSERT(tells);
 	CU_ASSERT(outcome.out[0] == 0);
 	outcome_free(&outcome);
 }
@@ -297,19 +300,31 @@ static void daemon_refuses(void)
 
 	if (!fixture_open(&fixture) || !fixture_start(&fixture))
 		return;
-	expect_refusal(fixture.rundir);
-	expect_refusal("/etc/passwd");
-	expect_refusal("relative");
-	expect_refusal("/proc/none/such");
+	expect_refusal("--rundir", fixture.rundir);
+	expect_refusal("--rundir", "/etc/passwd");
+	expect_refusal("--rundir", "relative");
+	expect_refusal("--rundir", "/proc/none/such");
 	snprintf(path, sizeof(path), "%s/other", fixture.dir);
 	mkdir(path, 0700);
 	if (geteuid() == 0) {
 		if (chown(path, 65534, 65534) == 0)
-			expect_refusal(path);
+			expect_refusal("--rundir", path);
 	}
 	fixture_ok(&fixture, "version", NULL);
 	fixture_stop(&fixture);
 	fixture_close(&fixture);
+}
+
+static void daemon_options(void)
+{
+	static const char *const bad[][2] = {
+		{ "--bogus", NULL }, { "-d", NULL }, { "--rundir", NULL }, { "--private=1", NULL }, { "argument", NULL },
+		{ "--clock", "sun\ndial" }, { "--home", "cave" }, { "--ready-fd", "x" }, { "--ready-fd", "-1" },
+		{ "--ready-fd", "1000000" }, { "--ready-fd", "99999999999999999999" },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		expect_refusal(bad[i][0], bad[i][1]);
 }
 
 int main(void)
@@ -317,6 +332,7 @@ int main(void)
 	static const CU_TestInfo cases[] = {
 		{ "requests", requests }, { "no_single_trace", no_single_trace }, { "garbage", garbage },
 		{ "commands", commands }, { "no_daemon", no_daemon }, { "daemon_refuses", daemon_refuses },
+		{ "daemon_options", daemon_options },
 		CU_TEST_INFO_NULL,
 	};
 

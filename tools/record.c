@@ -98,7 +98,7 @@ static int add_context(struct recording *recording, const char *list)
 	return tb_request_add(&recording->channel, "context", strstr(list, "vtid") ? list : with_vtid);
 }
 
-/* Checked here: the daemon says more than one line to a word that it does not know. */
+/* Checked here: it is the user's mistake, no daemon that fails to start. */
 static int choose_clock(struct recording *recording, const char *clock)
 {
 	if (strcmp(clock, "tsc") && strcmp(clock, "monotonic") && strcmp(clock, "counter"))
