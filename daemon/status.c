@@ -250,7 +250,11 @@ static void list_process(FILE *out, const struct tb_process *process, bool json,
 		tb_quote(out, process->info.executable);
 		fputs(",\"event\":[", out);
 	} else {
-		fprintf(out, "Process %d %s (%s)\n", process->info.pid, process->info.procname, process->info.executable);
+		fprintf(out, "Process %d ", process->info.pid);
+		tb_put_name(out, process->info.procname);
+		fputs(" (", out);
+		tb_put_name(out, process->info.executable);
+		fputs(")\n", out);
 	}
 	for (uint32_t id = 0; descriptions && id < descriptions->events.nr; id++) {
 		const struct tb_event_class *class = tb_events_find(&descriptions->events, id);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text of unknown bytes as JSON: what processes call themselves, and paths. Readable by any parser; bytes are not
- * taken for characters, so that a path comes back as it was (reader/places.c).
+ * Text of unknown bytes, what processes call themselves, and paths: as JSON, readable by any parser; bytes are not
+ * taken for characters, so that a path comes back as it was (reader/places.c). And for people.
  */
 #include "quote.h"
 
@@ -19,4 +19,10 @@ void tb_quote(FILE *out, const char *text)
 			fputc(c, out);
 	}
 	fputc('"', out);
+}
+
+void tb_put_name(FILE *out, const char *name)
+{
+	for (; *name; name++)
+		fputc(*name >= ' ' && *name <= '~' ? *name : '?', out);
 }

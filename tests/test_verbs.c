@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "guest.h"
 
 #define MAX_ARGS 12
 
@@ -327,12 +328,32 @@ static void daemon_options(void)
 		expect_refusal(bad[i][0], bad[i][1]);
 }
 
+/* A process chooses its name and its path: neither makes lines or rules the terminal of who lists it. */
+static void hostile_names(void)
+{
+	struct guest guest;
+	struct fixture fixture;
+	char path[96];
+
+	if (!fixture_open(&fixture) || !fixture_start(&fixture))
+		return;
+	snprintf(path, sizeof(path), "%s/a\n\033[2Jb", fixture.dir);
+	CU_ASSERT(symlink(build_path("tests/manners"), path) == 0);
+	if (guest_start(&guest, path, "1") && fixture_ok(&fixture, "list", NULL)) {
+		CU_ASSERT(strstr(fixture.reply.text, "a??[2Jb") != NULL);
+		CU_ASSERT(strchr(fixture.reply.text, '\033') == NULL);
+		guest_stop(&guest);
+	}
+	fixture_stop(&fixture);
+	fixture_close(&fixture);
+}
+
 int main(void)
 {
 	static const CU_TestInfo cases[] = {
 		{ "requests", requests }, { "no_single_trace", no_single_trace }, { "garbage", garbage },
 		{ "commands", commands }, { "no_daemon", no_daemon }, { "daemon_refuses", daemon_refuses },
-		{ "daemon_options", daemon_options },
+		{ "daemon_options", daemon_options }, { "hostile_names", hostile_names },
 		CU_TEST_INFO_NULL,
 	};
 

@@ -6,24 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include "../reader/quote.h"
 
 #define NSEC_PER_SEC 1000000000ll
-
-static void print_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		unsigned char c = *text;
-
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < ' ' || c > '~')
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
-}
 
 /* As view shows times, with the day. */
 static void print_time(int64_t ns)
@@ -64,7 +49,9 @@ static void print_ring(const struct tb_recovery *recovery, const struct tb_recov
 {
 	const struct tb_salvage *salvage = &ring->salvage;
 
-	printf("  %s, CPU %u, %s: ", ring->ring->info.procname, ring->ring->info.cpu, ring->name);
+	fputs("  ", stdout);
+	tb_put_name(stdout, ring->ring->info.procname);
+	printf(", CPU %u, %s: ", ring->ring->info.cpu, ring->name);
 	if (ring->trouble) {
 		printf("nothing: %s\n", ring->trouble);
 		return;
@@ -88,9 +75,9 @@ static void print_ring_json(const struct tb_recovery *recovery, const struct tb_
 	const struct tb_salvage *salvage = &ring->salvage;
 
 	printf("{\"name\":");
-	print_string(ring->name);
+	tb_quote(stdout, ring->name);
 	printf(",\"pid\":%d,\"procname\":", ring->ring->info.pid);
-	print_string(ring->ring->info.procname);
+	tb_quote(stdout, ring->ring->info.procname);
 	printf(",\"cpu\":%u,\"recovered\":%" PRIu64 ",\"on_disk\":%" PRIu64 ",\"discarded\":%" PRIu64
 	       ",\"overwritten\":%" PRIu64, ring->ring->info.cpu, salvage->nr_events - ring->nr_known, ring->nr_known,
 	       salvage->nr_discarded, salvage->nr_overwritten);
@@ -102,22 +89,15 @@ static void print_ring_json(const struct tb_recovery *recovery, const struct tb_
 	for (int i = 0; i < TB_LOSS_NR; i++) {
 		if (i)
 			putchar(',');
-		print_string(tb_loss_name(i));
+		tb_quote(stdout, tb_loss_name(i));
 		printf(":%" PRIu64, salvage->nr_dropped[i]);
 	}
 	putchar('}');
 	if (ring->trouble) {
 		printf(",\"trouble\":");
-		print_string(ring->trouble);
+		tb_quote(stdout, ring->trouble);
 	}
 	putchar('}');
-}
-
-/* A name that lay in memory, for a terminal. */
-static void print_name(const char *name)
-{
-	for (; *name; name++)
-		putchar(*name >= ' ' && *name <= '~' ? *name : '?');
 }
 
 static void print_boot_id(const uint8_t id[16])
@@ -138,7 +118,7 @@ static void print_run(const struct tb_remains_region *region)
 	const struct tracebuf_region *header = &region->header;
 
 	fputs("; trace ", stdout);
-	print_name(header->start.trace_name);
+	tb_put_name(stdout, header->start.trace_name);
 	fputs(" started ", stdout);
 	print_time(header->start.realtime_ns);
 	if (!region->has_stop) {
@@ -158,7 +138,7 @@ static void print_region(const struct tb_remains_region *region)
 	if (region->has_start)
 		print_boot_id(header->start.boot_id);
 	fputs(region->has_start ? " of Linux " : "of Linux ", stdout);
-	print_name(header->release);
+	tb_put_name(stdout, header->release);
 	printf(", %u CPUs, region taken ", header->nr_cpus);
 	print_time(header->realtime_ns);
 	if (region->has_start)
@@ -173,13 +153,13 @@ static void print_region_json(const struct tb_remains_region *region)
 	const struct tracebuf_region *header = &region->header;
 
 	printf("{\"number\":%" PRIu64 ",\"release\":", (uint64_t) header->number);
-	print_string(header->release);
+	tb_quote(stdout, header->release);
 	printf(",\"cpus\":%u,\"loaded_ns\":%" PRIu64, header->nr_cpus, (uint64_t) header->realtime_ns);
 	if (region->has_start) {
 		fputs(",\"boot_id\":\"", stdout);
 		print_boot_id(header->start.boot_id);
 		fputs("\",\"trace\":", stdout);
-		print_string(header->start.trace_name);
+		tb_quote(stdout, header->start.trace_name);
 		printf(",\"start_ns\":%" PRIu64 ",\"stopped_by\":\"%s\"", (uint64_t) header->start.realtime_ns,
 		       stop_name(region));
 	}
@@ -203,7 +183,7 @@ void tb_report_begin(struct tb_report *report, bool json, const struct tb_remain
 	report->nr_traces = 0;
 	if (json) {
 		printf("{\"source\":");
-		print_string(remains->format);
+		tb_quote(stdout, remains->format);
 		printf(",\"damaged_headers\":%zu,\"boot\":[", remains->nr_damaged);
 		print_regions(remains, true);
 		printf("],\"trace\":[");
@@ -217,9 +197,9 @@ void tb_report_begin(struct tb_report *report, bool json, const struct tb_remain
 static void report_json(struct tb_report *report, const struct tb_recovery *recovery, const char *path)
 {
 	printf("%s{\"name\":", report->nr_traces ? "," : "");
-	print_string(recovery->name);
+	tb_quote(stdout, recovery->name);
 	printf(",\"output\":");
-	print_string(path);
+	tb_quote(stdout, path);
 	printf(",\"recovered\":%" PRIu64 ",\"ring\":[", recovery->nr_events);
 	for (size_t i = 0; i < recovery->nr_rings; i++) {
 		if (i)
@@ -246,9 +226,9 @@ void tb_report_known(struct tb_report *report, const char *name, const char *pat
 {
 	if (report->json) {
 		printf("%s{\"name\":", report->nr_traces ? "," : "");
-		print_string(name);
+		tb_quote(stdout, name);
 		printf(",\"output\":");
-		print_string(path);
+		tb_quote(stdout, path);
 		printf(",\"recovered\":0,\"ring\":[],\"is_known\":true}");
 	} else {
 		printf("Trace %s: is in %s already\n", name[0] ? name : "(no name)", path);

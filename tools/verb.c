@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "../reader/quote.h"
 #include "complaint.h"
 #include "libtracebuf/rundir.h"
 
@@ -187,20 +188,6 @@ static void print_help(const struct tb_verb *verb)
 	tb_options_help(verb->options);
 }
 
-static void print_json_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
-		else if ((unsigned char) *text < ' ' || (unsigned char) *text >= 0x7f)
-			printf("\\u%04x", (unsigned char) *text);
-		else
-			putchar(*text);
-	}
-	putchar('"');
-}
-
 static int print_response(const struct control_call *call, const struct tb_response *response)
 {
 	fwrite(response->text, 1, response->text_size, stdout);
@@ -209,7 +196,7 @@ static int print_response(const struct control_call *call, const struct tb_respo
 				   *response->message ? response->message : "the daemon refused, without a word");
 	if (call->json && !response->text_size) {
 		printf("{\"code\":0,\"message\":");
-		print_json_string(response->message);
+		tb_quote(stdout, response->message);
 		printf("}\n");
 	} else if (!call->json && *response->message) {
 		printf("%s\n", response->message);
