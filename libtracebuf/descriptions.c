@@ -13,6 +13,8 @@
 #include <string.h>
 
 #define FIRST_CAPACITY 8192u
+#define MAX_NAME_LENGTH 1024
+#define MAX_FIELD_NAME_LENGTH 254	/* with its NUL, a byte of struct tracebuf_field counts it */
 
 static uint8_t *buffer;
 static uint32_t capacity;
@@ -65,21 +67,25 @@ static int reserve(uint32_t used, uint32_t more)
 	return 0;
 }
 
-/* Bytes of the record, 0 if it cannot be described. */
-static uint32_t record_size(const char *name, const struct tracebuf__field *fields, uint32_t nr_fields)
+/* Bytes of the record, or what it cannot be described for. */
+static int record_size(const char *name, const struct tracebuf__field *fields, uint32_t nr_fields)
 {
 	uint64_t size = sizeof(struct tracebuf_description) + nr_fields * sizeof(struct tracebuf_field);
 
-	if (!name || nr_fields > TRACEBUF_MAX_FIELDS || strlen(name) > 1024 || !strchr(name, ':'))
-		return 0;
+	if (!name || !strchr(name, ':'))
+		return -EINVAL;
+	if (nr_fields > TRACEBUF_MAX_FIELDS || strlen(name) > MAX_NAME_LENGTH)
+		return -E2BIG;
 	size += strlen(name) + 1;
 	for (uint32_t i = 0; i < nr_fields; i++) {
-		if (!fields[i].name || !*fields[i].name || strlen(fields[i].name) > 254)
-			return 0;
+		if (!fields[i].name || !*fields[i].name)
+			return -EINVAL;
+		if (strlen(fields[i].name) > MAX_FIELD_NAME_LENGTH)
+			return -E2BIG;
 		size += strlen(fields[i].name) + 1;
 	}
 	size = (size + 7) & ~7ull;
-	return size <= TRACEBUF_MAX_DESCRIPTION_SIZE ? size : 0;
+	return size <= TRACEBUF_MAX_DESCRIPTION_SIZE ? (int) size : -E2BIG;
 }
 
 /* Builds the record at to, which is zeroed. It has no number yet. */
@@ -131,11 +137,10 @@ static int find(const struct tracebuf_description *wanted, struct tb_description
 int tb_descriptions_add(const char *name, const struct tracebuf__field *fields, uint32_t nr_fields, uint32_t loglevel)
 {
 	struct tb_descriptions now = tb_descriptions_now();
-	uint32_t size = record_size(name, fields, nr_fields);
-	int result;
+	int size = record_size(name, fields, nr_fields), result;
 
-	if (!size)
-		return -EINVAL;
+	if (size < 0)
+		return size;
 	result = reserve(now.size, size);
 	if (result)
 		return result;

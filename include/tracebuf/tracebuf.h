@@ -106,10 +106,11 @@ tracebuf_ring_page(struct tracebuf *tracebuf, unsigned int slot, unsigned int ch
  * (also where <tracebuf/tracepoint.h> declares them). A forked child keeps its parent's ids. In a run directory they
  * are 0, 1, 2 ...; where the kernel is the home they are its numbers, the same in all processes. Else
  *	-EINVAL		a name, a field or the loglevel is none; a NULL handle
- *	-E2BIG		more than TRACEBUF_MAX_FIELDS, or names too long for TRACEBUF_MAX_DESCRIPTION_SIZE
+ *	-E2BIG		more than TRACEBUF_MAX_FIELDS, a name of more than 1024 bytes, or of a field of more than 254
  *	-ENOSPC		TRACEBUF_MAX_EVENTS are described, or the run directory is full, or the kernel's limit is reached
  *	-ENOMEM		no memory
  *	-ENOENT		tracing is off in this process
+ *	-EACCES		the run directory cannot be used
  * Any thread, not from signal handlers; may block for as long as another thread registers events. errno is kept.
  */
 int tracebuf_event_describe(struct tracebuf *tracebuf, const char *name, const struct tracebuf_field_description *fields,
