@@ -191,6 +191,7 @@ int tb_drain_discover(struct tb_recording *recording, const char *name, struct t
 		return -ENOMEM;
 	drain->recording = recording;
 	drain->fd = -1;
+	drain->pin = TB_LOOP_NO_PIN;
 	drain->tape.out.fd = drain->tape.out.direct_fd = -1;
 	memcpy(drain->name, name, strlen(name) + 1);
 	/* What is wrong before it is taken is told of as a refusal. */

@@ -46,6 +46,9 @@ struct tb_drain {
 
 	int fd;					/* -1: not open; then the mappings are NULL too */
 	char *data;				/* read-only; NULL until it is needed */
+	uint64_t opened_at;			/* consumed then */
+	int pin;				/* of data, for tb_loop_write() */
+	bool pin_tried;
 	struct tracebuf_ring *header;		/* mapped for its consumer words; NULL until needed */
 	struct tracebuf_producer producer;	/* as last read */
 

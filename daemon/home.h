@@ -25,6 +25,8 @@ struct tb_home {
 	const char *name;
 	/* It says itself when a process is gone; else pidfds and /proc are looked at. */
 	bool tells_deaths;
+	/* Its rings' pages may stay pinned: nobody waits for them to be given back. */
+	bool can_pin;
 
 	/* Finds what is recorded, and watches for processes. clock: wanted, 0: any. Says itself what went wrong. */
 	int (*open)(struct tb_daemon *daemon, enum tracebuf_clock clock);

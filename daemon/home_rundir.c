@@ -328,6 +328,7 @@ static void facts(const struct tb_daemon *daemon, struct tb_home_facts *ret_fact
 
 const struct tb_home tb_rundir_home = {
 	.name = "tmpfs",
+	.can_pin = true,
 	.open = open_home,
 	.close = close_home,
 	.set_clock = set_clock,

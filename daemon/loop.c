@@ -14,6 +14,9 @@
 #define CQ_ENTRIES 8192
 /* One request writes at most this much: a write(2) takes no more than 2 GiB - 4 KiB. */
 #define WRITE_SIZE (1ul << 30)
+/* What is pinned cannot be swapped out, and is charged to RLIMIT_MEMLOCK of who is not root. */
+#define MAX_PINNED_SIZE (256ul << 20)
+#define NR_PINS ((int) (sizeof(((struct tb_loop *) 0)->pinned_size) / sizeof(size_t)))
 
 int tb_loop_init(struct tb_loop *loop)
 {
@@ -25,6 +28,8 @@ int tb_loop_init(struct tb_loop *loop)
 	if (ret < 0)
 		return ret;
 	loop->put_off_end = &loop->put_off;
+	/* From Linux 5.19 on. */
+	loop->cannot_pin = io_uring_register_buffers_sparse(&loop->uring, NR_PINS) < 0;
 	return 0;
 }
 
@@ -64,13 +69,57 @@ void tb_loop_timeout(struct tb_loop *loop, struct tb_completion *completion, str
 }
 
 void tb_loop_write(struct tb_loop *loop, struct tb_completion *completion, int fd, const void *data, size_t size,
-		   uint64_t offset)
+		   uint64_t offset, int pin)
 {
 	struct io_uring_sqe *sqe = entry(loop);
+	unsigned int part = size < WRITE_SIZE ? size : WRITE_SIZE;
 
 	completion->transfer = true;
-	io_uring_prep_write(sqe, fd, data, size < WRITE_SIZE ? size : WRITE_SIZE, offset);
+	if (pin == TB_LOOP_NO_PIN)
+		io_uring_prep_write(sqe, fd, data, part, offset);
+	else
+		io_uring_prep_write_fixed(sqe, fd, data, part, offset, pin);
 	io_uring_sqe_set_data(sqe, completion);
+}
+
+static int set_buffer(struct tb_loop *loop, int pin, void *data, size_t size)
+{
+	const struct iovec buffer = { data, size };
+	const __u64 no_tag = 0;
+
+	return io_uring_register_buffers_update_tag(&loop->uring, pin, &buffer, &no_tag, 1);
+}
+
+/* A free pin; TB_LOOP_NO_PIN: there is none, or size would be too much. */
+static int find_pin(const struct tb_loop *loop, size_t size)
+{
+	size_t sum = size;
+	int found = TB_LOOP_NO_PIN;
+
+	for (int i = 0; i < NR_PINS; i++) {
+		sum += loop->pinned_size[i];
+		if (!loop->pinned_size[i])
+			found = i;
+	}
+	return sum > MAX_PINNED_SIZE ? TB_LOOP_NO_PIN : found;
+}
+
+int tb_loop_pin(struct tb_loop *loop, void *data, size_t size)
+{
+	int pin = loop->cannot_pin ? TB_LOOP_NO_PIN : find_pin(loop, size);
+
+	if (pin == TB_LOOP_NO_PIN || set_buffer(loop, pin, data, size) != 1)
+		return TB_LOOP_NO_PIN;
+	loop->pinned_size[pin] = size;
+	return pin;
+}
+
+void tb_loop_unpin(struct tb_loop *loop, int pin)
+{
+	if (pin == TB_LOOP_NO_PIN)
+		return;
+	set_buffer(loop, pin, NULL, 0);
+	loop->pinned_size[pin] = 0;
 }
 
 void tb_loop_send(struct tb_loop *loop, struct tb_completion *completion, int fd, const void *data, size_t size)
@@ -185,7 +234,7 @@ int tb_loop_write_all(struct tb_loop *loop, int fd, const void *data, size_t siz
 		struct write_all all = { .completion.done = write_all_done };
 		int ret;
 
-		tb_loop_write(loop, &all.completion, fd, at, size, offset);
+		tb_loop_write(loop, &all.completion, fd, at, size, offset, TB_LOOP_NO_PIN);
 		ret = tb_loop_await(loop, write_all_finished, &all);
 		if (ret)
 			return ret;

@@ -18,8 +18,12 @@ struct tb_completion {
 	struct tb_completion *next;	/* put off while somebody waits */
 };
 
+#define TB_LOOP_NO_PIN (-1)
+
 struct tb_loop {
 	struct io_uring uring;
+	size_t pinned_size[64];		/* bytes, 0: free; by the number of the pin */
+	bool cannot_pin;
 	struct tb_completion *put_off, **put_off_end;
 	bool quit;
 };
@@ -32,9 +36,17 @@ void tb_loop_destroy(struct tb_loop *loop);
 void tb_loop_poll(struct tb_loop *loop, struct tb_completion *completion, int fd, unsigned int events);
 /* One expiry (result -ETIME). *when must stay as it is until then. */
 void tb_loop_timeout(struct tb_loop *loop, struct tb_completion *completion, struct __kernel_timespec *when);
-/* One write of at most size bytes (result: bytes written). A transfer. */
+/* One write of at most size bytes (result: bytes written). A transfer. pin: of the memory that data lies in. */
 void tb_loop_write(struct tb_loop *loop, struct tb_completion *completion, int fd, const void *data, size_t size,
-		   uint64_t offset);
+		   uint64_t offset, int pin);
+/*
+ * Pins writable shared memory from which many writes will come, so that its pages need not be found for each of them
+ * (registered buffers of io_uring_register(2)): the number of the pin, or TB_LOOP_NO_PIN if that cannot be had, for
+ * which there are limits. Until unpinned, these writes take the pages that were there now, whatever is mapped there.
+ */
+int tb_loop_pin(struct tb_loop *loop, void *data, size_t size);
+/* No write of it may be under way. */
+void tb_loop_unpin(struct tb_loop *loop, int pin);
 /* One send(2) on a socket. */
 void tb_loop_send(struct tb_loop *loop, struct tb_completion *completion, int fd, const void *data, size_t size);
 /* Asks for an early end of what completion waits for: it finishes with -ECANCELED, or as it would have. */

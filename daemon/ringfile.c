@@ -59,6 +59,7 @@ int tb_ringfile_open(struct tb_drain *drain)
 	if (ret < 0)
 		return ret;
 	drain->fd = ret;
+	drain->opened_at = drain->consumed;
 	cds_list_add_tail(&drain->opened, &daemon->opened);
 	daemon->nr_opened++;
 	return 0;
@@ -68,6 +69,9 @@ void tb_ringfile_close(struct tb_drain *drain)
 {
 	if (drain->fd < 0)
 		return;
+	tb_loop_unpin(&drain->recording->daemon->loop, drain->pin);
+	drain->pin = TB_LOOP_NO_PIN;
+	drain->pin_tried = false;
 	if (drain->data)
 		munmap(drain->data, drain->info.subbuf_size * drain->info.nr_subbufs);
 	if (drain->header)
@@ -127,6 +131,25 @@ int tb_ringfile_packet(struct tb_drain *drain, uint64_t seq, struct tracebuf_pac
 	return tb_ringfile_read(drain, ret_packet, sizeof(*ret_packet), tb_ring_offset(&drain->info, seq));
 }
 
+/*
+ * A ring that has gone round since it was opened has all its pages, and will have more written: they are pinned, so that
+ * the kernel need not find them for each write. Pins want a right to write, which nobody uses.
+ */
+static void pin(struct tb_drain *drain)
+{
+	struct tb_daemon *daemon = drain->recording->daemon;
+	size_t size = drain->info.subbuf_size * drain->info.nr_subbufs;
+
+	if (drain->pin_tried || !daemon->home->can_pin ||
+	    drain->consumed - drain->opened_at < drain->info.nr_subbufs)
+		return;
+	drain->pin_tried = true;
+	if (mprotect(drain->data, size, PROT_READ | PROT_WRITE))
+		return;
+	drain->pin = tb_loop_pin(&daemon->loop, drain->data, size);
+	mprotect(drain->data, size, PROT_READ);
+}
+
 const char *tb_ringfile_data(struct tb_drain *drain)
 {
 	if (tb_ringfile_open(drain))
@@ -137,6 +160,8 @@ const char *tb_ringfile_data(struct tb_drain *drain)
 
 		drain->data = map == MAP_FAILED ? NULL : map;
 	}
+	if (drain->data)
+		pin(drain);
 	return drain->data;
 }
 

@@ -80,7 +80,8 @@ static void submit(struct tb_transfer *transfer)
 {
 	tb_loop_write(&transfer->drain->recording->daemon->loop, &transfer->completion, transfer->fd,
 		      transfer->source + transfer->progress, transfer->size - transfer->progress,
-		      transfer->offset + transfer->progress);
+		      transfer->offset + transfer->progress,
+		      transfer->copy.staging ? TB_LOOP_NO_PIN : transfer->drain->pin);
 }
 
 /* A packet that is on disk, with all before it. */
