@@ -99,7 +99,7 @@ test_usage() {
 	expect_line 'not a number' 'a count that is none' 1 "$tracebuf" enable-channel c --num-subbuf four
 	expect_line 'newline' 'a newline in a name' 1 "$tracebuf" create 'two
 lines'
-	expect_line 'which events' 'no pattern' 1 "$tracebuf" enable-event
+	expect_line 'disable-event: which events' 'no pattern' 1 "$tracebuf" disable-event
 	expect_line 'no daemon' 'no daemon' 1 "$tracebuf" list
 	for verb in $("$tracebuf" --list-commands); do
 		expect "$verb --help" 0 "$tracebuf" "$verb" --help && check "$verb --help" grep -q "tracebuf $verb" stdout
@@ -165,6 +165,11 @@ test_record_events() {
 	expect 'record: accounts' 0 "$tracebuf" record -o e1 -- "$hello" && check 'record: accounts' test "$(total)" = '9 0 0'
 	expect 'view' 0 "$tracebuf" view e1 && check 'view: a line for each event' test "$(wc -l <stdout)" -eq 9
 	expect 'view --json' 0 "$tracebuf" view --json e1 && check 'view --json' is_json stdout
+	expect_line 'not a time' 'view: a day that is none' 1 "$tracebuf" view --from 2026-02-30T00:00:00 e1
+	expect_line 'event.*empty' 'view: an empty pattern' 1 "$tracebuf" view -e '' e1
+	expect_line 'process.*empty' 'view: an empty process' 1 "$tracebuf" view -p '' e1
+	expect_line 'sysroot.*no-such' 'view: no such directory' 1 "$tracebuf" view --sysroot /no-such e1
+	expect_line 'debug-dir.*no directory' 'view: a file for a directory' 1 "$tracebuf" view --debug-dir /etc/passwd e1
 	expect 'record: -e' 0 "$tracebuf" record -o e2 -e 'nobody:*' -- "$hello" && check 'record: -e' test "$(total)" = '0 0 0'
 	expect 'record: overwrite' 0 "$tracebuf" record -o e3 --mode overwrite --context none -- "$hello" &&
 		check 'record: overwrite' test "$(total)" = '9 0 0'
@@ -228,6 +233,7 @@ test_control() {
 	for verb in status list rotate version; do
 		expect "$verb" 0 "$tracebuf" "$verb" && ok "$verb"
 	done
+	check 'version: of both' test "$(grep -c '^tracebufd\? [0-9]' stdout)" -eq 2
 	expect 'stop' 0 "$tracebuf" stop && ok stop
 	for verb in start status list stop rotate version; do
 		expect "$verb --json" 0 "$tracebuf" "$verb" --json && check "$verb --json" is_json stdout

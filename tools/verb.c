@@ -77,7 +77,7 @@ static int complain_request(const char *verb, const char *what, int err)
 }
 
 /* A name, and a directory below the current one, where the user gave none. */
-static int complete_create(struct tb_request *request, const char *given_name)
+static int complete_create(const struct tb_verb *verb, struct tb_request *request, const char *given_name)
 {
 	char name[CREATE_NAME_SIZE], date[32], path[PATH_MAX], cwd[PATH_MAX - CREATE_NAME_SIZE - 32];
 	time_t now = time(NULL);
@@ -86,30 +86,40 @@ static int complete_create(struct tb_request *request, const char *given_name)
 
 	strftime(date, sizeof(date), "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
 	if ((size_t) snprintf(name, sizeof(name), "%s-%s", given_name ? given_name : "auto", date) >= sizeof(name))
-		return tb_complain(TB_EXIT_ERROR, "create: '%.40s...': too long for a name", given_name);
+		return tb_complain(TB_EXIT_ERROR, "%s: '%.40s...': too long for a name", verb->name, given_name);
 	if (!given_name)
 		err = tb_request_add(request, "name", name);
 	if (err || tb_request_has(request, "output"))
-		return err ? complain_request("create", name, err) : 0;
+		return err ? complain_request(verb->name, name, err) : 0;
 	if (!getcwd(cwd, sizeof(cwd)))
-		return tb_complain(TB_EXIT_ERROR, "create: the current directory has no path: %s", strerror(errno));
+		return tb_complain(TB_EXIT_ERROR, "%s: the current directory has no path: %s", verb->name,
+				   strerror(errno));
 	snprintf(path, sizeof(path), "%s/%s", strcmp(cwd, "/") ? cwd : "", name);
 	err = tb_request_add(request, "output", path);
-	return err ? complain_request("create", path, err) : 0;
+	return err ? complain_request(verb->name, path, err) : 0;
 }
 
-static int complete_channel(struct tb_request *request, const char *name)
+static int complete_channel(const struct tb_verb *verb, struct tb_request *request, const char *name)
 {
 	(void) request;
 	if (!name)
-		return tb_complain(TB_EXIT_ERROR, "enable-channel: which channel? A name is missing");
+		return tb_complain(TB_EXIT_ERROR, "%s: which channel? A name is missing", verb->name);
 	return 0;
 }
 
-static int complete_event(struct tb_request *request, const char *pattern)
+static int complete_event(const struct tb_verb *verb, struct tb_request *request, const char *pattern)
 {
 	if (!pattern && !tb_request_has(request, "pattern"))
-		return tb_complain(TB_EXIT_ERROR, "which events? Give a pattern, or -a for all");
+		return tb_complain(TB_EXIT_ERROR, "%s: which events? Give a pattern, or -a for all", verb->name);
+	return 0;
+}
+
+/* The daemon tells its own. */
+static int complete_version(const struct tb_verb *verb, struct tb_request *request, const char *nothing)
+{
+	(void) verb, (void) nothing;
+	if (!tb_request_has(request, "json"))
+		printf("tracebuf %s\n", PACKAGE_VERSION);
 	return 0;
 }
 
@@ -131,7 +141,8 @@ const struct tb_verb tb_control_verbs[] = {
 	  snapshot_options, "trace", 1, "record", NULL },
 	TRACE_VERB("rotate", "end this part of the trace on disk and begin another"),
 	TRACE_VERB("destroy", "write what is left and forget the trace; its files stay"),
-	{ "version", "", "show the versions of command and daemon", NULL, common_options, NULL, 0, NULL, NULL },
+	{ "version", "", "show the versions of command and daemon", NULL, common_options, NULL, 0, NULL,
+	  complete_version },
 	{ NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL }
 };
 
@@ -258,6 +269,6 @@ int tb_control_main(const struct tb_verb *verb, int argc, char **argv)
 	}
 	code = take_positionals(&call, argc - rest, argv + rest);
 	if (!code && verb->complete)
-		code = verb->complete(&call.request, call.positional);
+		code = verb->complete(verb, &call.request, call.positional);
 	return code ? code : ask_daemon(&call);
 }

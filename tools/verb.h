@@ -16,7 +16,7 @@ struct tb_verb {
 	int max_positional;
 	const char *ignored_word;		/* lttng's users put it first; says nothing here */
 	/* Adds defaults, checks. positional: the first one, or NULL. 0, or an exit code after one line on stderr. */
-	int (*complete)(struct tb_request *request, const char *positional);
+	int (*complete)(const struct tb_verb *verb, struct tb_request *request, const char *positional);
 };
 
 /* The control verbs; ends with an entry whose name is NULL. */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "../libtracebuf/pattern.h"
@@ -58,10 +59,12 @@ static const struct tb_option options[] = {
 	{ 0, TB_OPTION_FLAG, NULL, NULL, NULL, NULL, NULL },
 };
 
-static int append(struct list *list, const char *item)
+static int append(struct list *list, const struct tb_option *option, const char *item)
 {
 	const char **more = realloc(list->item, (list->nr + 1) * sizeof(*more));
 
+	if (!*item)
+		return tb_complain(TB_EXIT_ERROR, "view: --%s '': empty", option->name);
 	if (!more)
 		return tb_complain(TB_EXIT_FATAL, "view: out of memory");
 	list->item = more;
@@ -70,8 +73,14 @@ static int append(struct list *list, const char *item)
 }
 
 /* The option parser's value of a path does not outlive the call. */
-static int keep(char **to, const char *value)
+static int keep_directory(char **to, const struct tb_option *option, const char *value)
 {
+	struct stat st;
+
+	if (stat(value, &st))
+		return tb_complain(TB_EXIT_ERROR, "view: --%s %s: %s", option->name, value, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return tb_complain(TB_EXIT_ERROR, "view: --%s %s: no directory", option->name, value);
 	free(*to);
 	*to = strdup(value);
 	return *to ? 0 : tb_complain(TB_EXIT_FATAL, "view: out of memory");
@@ -82,13 +91,13 @@ static int take_option(void *context, const struct tb_option *option, const char
 	struct view *view = context;
 
 	if (!strcmp(option->key, "process"))
-		return append(&view->processes, value);
+		return append(&view->processes, option, value);
 	if (!strcmp(option->key, "event"))
-		return append(&view->events, value);
+		return append(&view->events, option, value);
 	if (!strcmp(option->key, "sysroot"))
-		return keep(&view->sysroot, value);
+		return keep_directory(&view->sysroot, option, value);
 	if (!strcmp(option->key, "debug-dir"))
-		return keep(&view->debug_dir, value);
+		return keep_directory(&view->debug_dir, option, value);
 	if (!strcmp(option->key, "from"))
 		view->from = value;
 	else if (!strcmp(option->key, "to"))
@@ -149,13 +158,22 @@ static bool parse_fraction(const char *text, int64_t *ret_ns)
 	return !*text;
 }
 
+/* mktime(3), but for days that no calendar has: it takes February 30 for March 2. */
+static bool make_time(struct tm *tm, int64_t *ret_seconds)
+{
+	int day = tm->tm_mday;
+
+	*ret_seconds = mktime(tm);
+	return tm->tm_mday == day;
+}
+
 /* A moment as the user gives it; a time of day is of the local date of begin_ns. 0, -EINVAL. */
 static int parse_time(const char *text, int64_t begin_ns, int64_t *ret_ns)
 {
 	static const char *const formats[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%H:%M:%S" };
 	time_t begin = begin_ns / NSEC_PER_SEC;
 	const char *end = NULL;
-	int64_t seconds, ns;
+	int64_t seconds = 0, ns;
 	struct tm tm;
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]) && !end; i++) {
@@ -163,7 +181,8 @@ static int parse_time(const char *text, int64_t begin_ns, int64_t *ret_ns)
 			return -EINVAL;
 		tm.tm_isdst = -1;
 		end = strptime(text, formats[i], &tm);
-		seconds = end ? mktime(&tm) : 0;
+		if (end && !make_time(&tm, &seconds))
+			return -EINVAL;
 	}
 	if (!end && *text >= '0' && *text <= '9') {
 		char *behind;
