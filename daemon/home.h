@@ -12,7 +12,7 @@ struct tb_home_facts {
 	const char *way;			/* by which rings are reached: "files", "debugfs", "device" */
 	uint64_t nr_pages, max_pages, max_user_pages;
 	uint64_t nr_processes, max_processes, nr_rings;
-	uint64_t nr_refused;			/* events lost because a page or a ring was refused */
+	uint64_t nr_refused;			/* pages and processes that were past a limit */
 	uint64_t nr_region_pages, max_region_pages;	/* of this boot's half; max 0: there is no region */
 };
 
