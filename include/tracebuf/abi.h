@@ -2,10 +2,11 @@
 /*
  * The layout of every page that tracebuf's sides share: traced process, daemon, kernel module, recovery.
  *
- * Three kinds of file (tmpfs home) or mapping (kernel home) exist, each beginning with a superblock:
+ * Four kinds of file (tmpfs home) or mapping (kernel home) exist, each beginning with a superblock:
  *   control   one per run directory: what is recorded. Daemon (or kernel) writes, processes read.
  *   process   one per traced process: its event descriptions and its enable records.
  *   ring      one per process x channel x CPU: sub-buffers, each of which is a CTF 1.8 packet.
+ *   region    kernel home only, the first page of a half of memory that outlives a reboot. Nobody maps it.
  *
  * All words are little-endian and naturally aligned, reserved words are zero, and there are no pointers. Above each
  * group of words stands who writes it (W), who reads it (R) and how it is ordered. Nobody may trust a word that
@@ -310,7 +311,8 @@ TRACEBUF__SIZE(tracebuf_process_account, 64);
  * position counts bytes ever committed. position / subbuf_size is the sequence number of the current sub-buffer;
  * position % subbuf_size == 0 means that it has been entered and has no packet header yet. Entering comes before the
  * first store into it, so that who copies sub-buffer s and then (load-load barrier) finds that
- * s + nr_subbufs > position / subbuf_size has a whole copy. Events never end on a sub-buffer's last 8 bytes.
+ * s + nr_subbufs > position / subbuf_size has a whole copy. Events never reach a sub-buffer's last TRACEBUF_SUBBUF_SLACK
+ * bytes.
  */
 struct tracebuf_producer {
 	/* W: process, release, last of all (x86-64: position and tally by one 16-byte store). R: all, acquire. */
@@ -779,7 +781,7 @@ enum tracebuf_attribute {
 	TRACEBUF_A_MAX_USER_PAGES,
 	TRACEBUF_A_NR_PROCESSES,
 	TRACEBUF_A_MAX_PROCESSES,
-	TRACEBUF_A_DISCARDED,		/* events lost to limits: rings and pages that were refused */
+	TRACEBUF_A_DISCARDED,		/* pages and processes that were refused for a limit */
 	TRACEBUF_A_BOOT_ID,		/* 16 bytes: the kernel's, for the headers of rings */
 	TRACEBUF_A_PERSISTENT,		/* u32, 1 */
 	TRACEBUF_A_NR_REGION_PAGES,	/* u64: in use, of this boot's half */
