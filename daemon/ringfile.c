@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "home.h"
+#include "reader/extent.h"
 
 void tb_drain_damage(struct tb_drain *drain, const char *what)
 {
@@ -87,21 +88,11 @@ void tb_ringfile_close(struct tb_drain *drain)
 
 int tb_ringfile_read(struct tb_drain *drain, void *data, size_t size, uint64_t offset)
 {
-	char *at = data;
 	int ret = tb_ringfile_open(drain);
 
-	while (!ret && size) {
-		ssize_t got = pread(drain->fd, at, size, offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got ? -errno : -EFAULT;
-		at += got;
-		size -= got;
-		offset += got;
-	}
-	return ret;
+	if (!ret)
+		ret = tb_extent_read(drain->fd, offset, data, size);
+	return ret == -ENODATA ? -EFAULT : ret;
 }
 
 int tb_ringfile_look(struct tb_drain *drain)

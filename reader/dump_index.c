@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include "extent.h"
 
 #define LINE 64u
 #define BITS_PER_BLOCK (8ull * TB_DUMP_BLOCK_SIZE)
@@ -53,22 +53,9 @@ _Static_assert(sizeof(struct header) == 464 && sizeof(struct sub_header) == 104,
 
 static int read_whole(const struct tb_dump_index *index, uint64_t offset, void *to, size_t size)
 {
-	char *at = to;
-
 	if (offset > index->file_size || size > index->file_size - offset)
 		return -ENODATA;
-	while (size) {
-		ssize_t got = pread(index->fd, at, size, offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got ? -errno : -ENODATA;
-		at += got;
-		offset += got;
-		size -= got;
-	}
-	return 0;
+	return tb_extent_read(index->fd, offset, to, size);
 }
 
 /* The same, of what is short and follows what was read last. */

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "extent.h"
 #include "image_dump.h"
 #include "unpack.h"
 
@@ -58,22 +59,9 @@ static int fail(char *message, size_t size, int error, const char *path, const c
 
 static int read_file(const struct tb_image *image, uint64_t offset, void *to, size_t size)
 {
-	char *at = to;
-
 	if (offset > image->file_size || size > image->file_size - offset)
 		return -ENODATA;
-	while (size) {
-		ssize_t got = pread(image->fd, at, size, offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got ? -errno : -ENODATA;
-		at += got;
-		offset += got;
-		size -= got;
-	}
-	return 0;
+	return tb_extent_read(image->fd, offset, to, size);
 }
 
 static int add_segment(struct tb_image *image, uint64_t physical, uint64_t virtual, uint64_t offset, uint64_t size)

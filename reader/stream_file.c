@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "extent.h"
 
 #define PACKET_ALIGN 4096ull
 
@@ -58,23 +59,6 @@ static int open_file(const struct tb_stream_file *stream, uint64_t *ret_size)
 	return fd;
 }
 
-/* Reads size bytes at offset. 0, -errno, -ENODATA if the file ends before. */
-static int read_at(int fd, void *data, size_t size, uint64_t offset)
-{
-	while (size) {
-		ssize_t got = pread(fd, data, size, offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got ? -errno : -ENODATA;
-		data = (char *) data + got;
-		offset += got;
-		size -= got;
-	}
-	return 0;
-}
-
 /* Reads the head at stream->offset: 0, -ENODATA (the file ends before its end), -EBADMSG, -errno. */
 static int read_head(struct tb_stream_file *stream, int fd, uint64_t file_size)
 {
@@ -84,7 +68,7 @@ static int read_head(struct tb_stream_file *stream, int fd, uint64_t file_size)
 
 	if (stream->offset > file_size || file_size - stream->offset < header_size)
 		return -ENODATA;
-	err = read_at(fd, &head, sizeof(head), stream->offset);
+	err = tb_extent_read(fd, stream->offset, &head, sizeof(head));
 	if (err)
 		return err;
 	if (tb_packet_check_file(&head, stream->metadata->info.uuid, header_size))
@@ -223,7 +207,7 @@ static int read_more(struct tb_stream_file *stream)
 	fd = open_file(stream, &file_size);
 	if (fd < 0)
 		return fd;
-	err = read_at(fd, stream->buffer + used, size, stream->read_pos);
+	err = tb_extent_read(fd, stream->read_pos, stream->buffer + used, size);
 	close(fd);
 	if (err)
 		return err;
