@@ -47,6 +47,7 @@ struct tb_daemon {
 	uint64_t in_flight_size;				/* bytes of stream file writes under way */
 
 	struct tb_completion inotify_ready, news_ready, tick;
+	bool hears_inotify, hears_news;				/* the loop waits for them */
 	int news_fd;						/* readable when the home has news; -1: never */
 	struct __kernel_timespec tick_time;
 	unsigned int nr_ticks;

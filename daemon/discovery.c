@@ -6,7 +6,7 @@
  * published before it died, so all of them are known by then. What inotify lost (overflow), and what could not be
  * looked at for a want that passes (daemon->retry), is found by listing all there is; until that is done, or has
  * failed for MAX_HOLD_NS, nobody is ended. What rings no bell is looked at by the tick, a part each time, so that a
- * tick's cost is bounded.
+ * tick's cost is bounded. While nothing is recorded the tick alone reads inotify: a program's start wakes nobody.
  */
 #define _GNU_SOURCE
 #include "discovery.h"
@@ -243,6 +243,25 @@ void tb_discovery_settle(struct tb_daemon *daemon)
 	catch_up(daemon, true);
 }
 
+static bool has_recording(const struct tb_daemon *daemon)
+{
+	for (int i = 0; i < TRACEBUF_NR_SLOTS; i++)
+		if (daemon->recording[i])
+			return true;
+	return false;
+}
+
+void tb_discovery_listen(struct tb_daemon *daemon)
+{
+	if (!has_recording(daemon))
+		return;
+	if (!daemon->hears_inotify)
+		tb_loop_poll(&daemon->loop, &daemon->inotify_ready, daemon->rundir.inotify_fd, POLLIN);
+	if (!daemon->hears_news && daemon->news_fd >= 0)
+		tb_loop_poll(&daemon->loop, &daemon->news_ready, daemon->news_fd, POLLIN);
+	daemon->hears_inotify = daemon->hears_news = true;
+}
+
 static void inotify_ready(struct tb_completion *completion, int result)
 {
 	struct tb_daemon *daemon = caa_container_of(completion, struct tb_daemon, inotify_ready);
@@ -250,7 +269,8 @@ static void inotify_ready(struct tb_completion *completion, int result)
 	(void) result;
 	/* What failed is left to the tick: events may be many. */
 	catch_up(daemon, false);
-	tb_loop_poll(&daemon->loop, completion, daemon->rundir.inotify_fd, POLLIN);
+	daemon->hears_inotify = false;
+	tb_discovery_listen(daemon);
 }
 
 static void news_ready(struct tb_completion *completion, int result)
@@ -259,7 +279,8 @@ static void news_ready(struct tb_completion *completion, int result)
 
 	(void) result;
 	catch_up(daemon, false);
-	tb_loop_poll(&daemon->loop, completion, daemon->news_fd, POLLIN);
+	daemon->hears_news = false;
+	tb_discovery_listen(daemon);
 }
 
 /* A part of the processes: news in their files, and the deaths of those that no pidfd watches. */
@@ -328,11 +349,8 @@ int tb_discovery_start(struct tb_daemon *daemon)
 	tb_discovery_catch_up(daemon);
 	tb_process_refresh_all(daemon);
 	daemon->inotify_ready.done = inotify_ready;
-	tb_loop_poll(&daemon->loop, &daemon->inotify_ready, daemon->rundir.inotify_fd, POLLIN);
-	if (daemon->news_fd >= 0) {
-		daemon->news_ready.done = news_ready;
-		tb_loop_poll(&daemon->loop, &daemon->news_ready, daemon->news_fd, POLLIN);
-	}
+	daemon->news_ready.done = news_ready;
+	tb_discovery_listen(daemon);
 	daemon->tick.done = tick;
 	daemon->tick_time.tv_nsec = TICK_NS;
 	tb_loop_timeout(&daemon->loop, &daemon->tick, &daemon->tick_time);

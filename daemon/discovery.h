@@ -6,6 +6,8 @@
 
 /* Takes up what there is, then lets the loop watch it. 0 or -errno. */
 int tb_discovery_start(struct tb_daemon *daemon);
+/* There is a trace now, perhaps: then what happens is heard at once. */
+void tb_discovery_listen(struct tb_daemon *daemon);
 
 /*
  * Reads all that is new, and lists all there is if something could not be looked at; then ends the processes that are

@@ -219,6 +219,7 @@ int tb_recording_create(struct tb_daemon *daemon, const struct tb_recording_opti
 		return ret;
 	}
 	daemon->recording[recording->number] = recording;
+	tb_discovery_listen(daemon);
 	*ret_recording = recording;
 	return 0;
 }
