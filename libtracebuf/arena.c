@@ -14,11 +14,16 @@
 #define ALIGNMENT 64u
 
 struct chunk {
-	size_t used;
+	size_t used;			/* of what follows this head */
 	char reserved[ALIGNMENT - sizeof(size_t)];
 };
 
-static struct chunk *current;
+/* The first one comes with the library: it lies in pages that nobody has touched. */
+static union {
+	struct chunk chunk;
+	char bytes[CHUNK_SIZE];
+} first __attribute__((aligned(ALIGNMENT)));
+static struct chunk *current = &first.chunk;
 
 static void *map(size_t size)
 {
@@ -27,7 +32,7 @@ static void *map(size_t size)
 
 static void *take(struct chunk *chunk, size_t size)
 {
-	size_t at = tracebuf__add(&chunk->used, size);
+	size_t at = sizeof(*chunk) + tracebuf__add(&chunk->used, size);
 
 	return at + size <= CHUNK_SIZE ? (char *) chunk + at : NULL;
 }
@@ -40,13 +45,13 @@ void *tb_arena_alloc(size_t size)
 	size = (size + ALIGNMENT - 1) & ~(size_t) (ALIGNMENT - 1);
 	if (size > CHUNK_SIZE / 4)
 		return map(size);
-	memory = chunk ? take(chunk, size) : NULL;
+	memory = take(chunk, size);
 	if (memory)
 		return memory;
 	fresh = map(CHUNK_SIZE);
 	if (!fresh)
 		return NULL;
-	fresh->used = sizeof(*fresh) + size;
+	fresh->used = size;
 	/* Who loses this race wastes a chunk's address space and one page, and keeps what it asked for. */
 	__atomic_compare_exchange_n(&current, &chunk, fresh, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 	return fresh + 1;

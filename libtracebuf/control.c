@@ -143,6 +143,22 @@ bool tb_control_rules(unsigned int number, void *rules, struct tb_control_rules 
 	return false;
 }
 
+uint64_t tb_control_idle(void)
+{
+	const struct tracebuf_control *from = tb_control();
+	uint32_t before = from ? tracebuf__load_acquire(&from->sequence) : 1;
+	uint64_t generation;
+
+	if (before & 1)
+		return 0;
+	generation = tracebuf__load(&from->rules_generation);
+	for (unsigned int i = 0; i < TRACEBUF_NR_SLOTS; i++)
+		if (tracebuf__load(&from->slot[i].active) && tracebuf__load(&from->slot[i].generation))
+			return 0;
+	tracebuf__order_loads();
+	return tracebuf__load(&from->sequence) == before ? generation : 0;
+}
+
 void tb_control_origin(struct tracebuf_ring *header)
 {
 	const struct tracebuf_control *from = tb_control();

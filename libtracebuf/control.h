@@ -34,6 +34,9 @@ struct tb_control_rules {
 };
 bool tb_control_rules(unsigned int number, void *rules, struct tb_control_rules *ret_rules);
 
+/* The generation of rules by which nothing is recorded; 0: something is, or it cannot be told. Any context. */
+uint64_t tb_control_idle(void);
+
 /* Sets the header's words on the clock and the boot. Any context. */
 void tb_control_origin(struct tracebuf_ring *header);
 

@@ -137,12 +137,15 @@ static int enable(int fd, const struct tb_unit *unit, uint32_t first, uint32_t n
 	size_t size = nr * sizeof(struct tracebuf_enable);
 	uint64_t offset = TRACEBUF_ENABLE_OFFSET + unit->offset + first * sizeof(struct tracebuf_enable);
 	struct tracebuf_enable *records = unit->records + first, *copy, one;
+	uint64_t idle = tb_control_idle();
 	int result;
 
 	for (uint32_t i = 0; i < nr; i++)
 		if (records[i].used)
 			number(&records[i]);
-	if (!tb_control())
+	if (idle)
+		self.rules_generation = idle;
+	if (idle || !tb_control())
 		return tb_raw_pwrite(fd, records, size, offset);
 	copy = nr == 1 ? &one : tb_raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (!copy)

@@ -10,7 +10,6 @@
  */
 #define _GNU_SOURCE
 #include "statedump.h"
-#include "arena.h"
 #include "clock.h"
 #include "control.h"
 #include "crc32c.h"
@@ -26,8 +25,13 @@
 /* Some thousand objects. Only what is used takes memory. */
 #define IMAGE_SIZE (512u << 10)
 
+static union {
+	struct tracebuf_statedump head;		/* the records follow it; sequence 0: none was taken yet */
+	char bytes[IMAGE_SIZE];
+} memory;
+static struct tracebuf_statedump *const image = &memory.head;
+
 static struct {
-	struct tracebuf_statedump *image;	/* the records follow it; NULL: none was taken yet */
 	unsigned long long nr_loaded, nr_unloaded;	/* as the linker counted when it was taken */
 	bool permitted;
 	char path[PATH_MAX];
@@ -35,14 +39,13 @@ static struct {
 
 static void put_record(const struct tracebuf_state *record, const char *path)
 {
-	struct tracebuf_statedump *image = self.image;
 	size_t path_size = strlen(path) + 1;
 	size_t size = (offsetof(struct tracebuf_state, path) + path_size + 7) & ~(size_t) 7;
 	struct tracebuf_state *to = (void *) ((char *) (image + 1) + image->size);
 
 	if (size < sizeof(*record))
 		size = sizeof(*record);
-	if (size > IMAGE_SIZE - sizeof(*image) - image->size) {
+	if (size > sizeof(memory) - sizeof(*image) - image->size) {
 		image->nr_left_out++;
 		return;
 	}
@@ -134,7 +137,7 @@ static bool is_unchanged(const struct dl_phdr_info *info, size_t size)
 {
 	if (size < offsetof(struct dl_phdr_info, dlpi_subs) + sizeof(info->dlpi_subs))
 		return false;
-	if (self.image->sequence && info->dlpi_adds == self.nr_loaded && info->dlpi_subs == self.nr_unloaded)
+	if (image->sequence && info->dlpi_adds == self.nr_loaded && info->dlpi_subs == self.nr_unloaded)
 		return true;
 	self.nr_loaded = info->dlpi_adds;
 	self.nr_unloaded = info->dlpi_subs;
@@ -153,7 +156,7 @@ static int add_object(struct dl_phdr_info *info, size_t size, void *is_first)
 	if (*(bool *) is_first) {
 		if (is_unchanged(info, size))
 			return 1;
-		self.image->size = self.image->nr_left_out = 0;
+		image->size = image->nr_left_out = 0;
 		path = program_path();
 		put_record(&program, path);
 	} else {
@@ -180,12 +183,10 @@ static void collect(void)
 {
 	bool is_first = true;
 
-	if (!self.image)
-		self.image = tb_arena_alloc(IMAGE_SIZE);
-	if (!self.image || dl_iterate_phdr(add_object, &is_first) || is_first)
+	if (dl_iterate_phdr(add_object, &is_first) || is_first)
 		return;
-	self.image->crc = tb_crc32c(0, self.image + 1, self.image->size);
-	self.image->sequence += 2;
+	image->crc = tb_crc32c(0, image + 1, image->size);
+	image->sequence += 2;
 }
 
 void tb_statedump_permit(bool permitted)
@@ -196,13 +197,12 @@ void tb_statedump_permit(bool permitted)
 size_t tb_statedump_file(int fd, bool is_new, uint32_t *sequence)
 {
 	const struct tracebuf_control *control = tb_control();
-	struct tracebuf_statedump *image, head;
+	struct tracebuf_statedump head;
 	size_t size;
 
 	if (self.permitted)
 		collect();
-	image = self.image;
-	if (!image || !image->sequence)
+	if (!image->sequence)
 		return 0;
 	size = sizeof(*image) + image->size;
 	if (!is_new && *sequence == image->sequence)
