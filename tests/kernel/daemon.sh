@@ -4,20 +4,9 @@
 # tracebufd in the kernel home, for tests/kernel/run: reached by debugfs and by the device, as root and as a user without
 # privilege. Each case makes processes come and go while the daemon cannot hear of them, with queues that hold next to
 # nothing: what is known by listing alone must be all the same.
-set -u
-tracebuf=$TB_BUILD/tracebuf hello=$TB_BUILD/examples/hello nr=12
-passed=0 failed=0
-cd /tmp || exit 1
-
-check() {
-	if [ "$2" = "$3" ]; then
-		echo "ok $1"
-		passed=$((passed + 1))
-	else
-		printf 'not ok %s\n# %s, expected %s\n' "$1" "$2" "$3"
-		failed=$((failed + 1))
-	fi
-}
+# shellcheck source=tests/kernel/daemon_test.sh
+. "$(dirname "$0")/daemon_test.sh"
+nr=12
 
 # as USER COMMAND...: in the environment that the user's processes have.
 as() {
@@ -31,10 +20,7 @@ as() {
 
 start_daemon() {
 	as "$1" "$TB_BUILD/tracebufd" 2>>/tmp/complaints &
-	for _ in $(seq 150); do
-		as "$1" "$tracebuf" version >/dev/null 2>&1 && break
-		sleep 0.2
-	done
+	await_daemon as "$1" "$tracebuf"
 	daemon=$(cat "$rundir/lock")
 }
 
@@ -104,10 +90,7 @@ change_home() {
 	run_many
 	kill -KILL "$daemon"
 	as root "$TB_BUILD/tracebufd" --home tmpfs 2>>/tmp/complaints &
-	for _ in $(seq 150); do
-		as root "$tracebuf" version >/dev/null 2>&1 && break
-		sleep 0.2
-	done
+	await_daemon as root "$tracebuf"
 	check 'another home: left alone' "$(as root "$tracebuf" status)" "home: tmpfs ($rundir)"
 	check 'another home: said' "$(grep -c 'trace t is not in the tmpfs home' /tmp/complaints)" 1
 	kill "$(cat "$rundir/lock")"
@@ -119,7 +102,6 @@ change_home() {
 	rm -rf "$output"
 }
 
-[ -c /dev/tracebuf ] || { echo 'no /dev/tracebuf'; exit 77; }
 old_events=$(cat /proc/sys/fs/inotify/max_queued_events) old_rmem=$(cat /proc/sys/net/core/rmem_max)
 echo 16 >/proc/sys/fs/inotify/max_queued_events
 echo 2304 >/proc/sys/net/core/rmem_max
@@ -131,5 +113,4 @@ record root device
 mount -t debugfs debugfs /sys/kernel/debug
 echo "$old_events" >/proc/sys/fs/inotify/max_queued_events
 echo "$old_rmem" >/proc/sys/net/core/rmem_max
-echo "# daemon: $passed passed, $failed failed, 0 skipped"
-[ "$failed" = 0 ]
+end daemon

@@ -3,29 +3,12 @@
 #
 # tracebufd in the kernel home of a kernel that is locked down, where files of debugfs can be watched and not opened: it
 # goes over to the device by itself. Nothing undoes this, so it comes last.
-set -u
-tracebuf=$TB_BUILD/tracebuf hello=$TB_BUILD/examples/hello
-passed=0 failed=0
-cd /tmp || exit 1
-
-check() {
-	if [ "$2" = "$3" ]; then
-		echo "ok $1"
-		passed=$((passed + 1))
-	else
-		printf 'not ok %s\n# %s, expected %s\n' "$1" "$2" "$3"
-		failed=$((failed + 1))
-	fi
-}
-
-[ -c /dev/tracebuf ] || { echo 'no /dev/tracebuf'; exit 77; }
+# shellcheck source=tests/kernel/daemon_test.sh
+. "$(dirname "$0")/daemon_test.sh"
 mount -t securityfs securityfs /sys/kernel/security
 [ -w /sys/kernel/security/lockdown ] || { echo 'this kernel cannot be locked down'; exit 77; }
 "$TB_BUILD/tracebufd" 2>/tmp/complaints &
-for _ in $(seq 150); do
-	"$tracebuf" version >/dev/null 2>&1 && break
-	sleep 0.2
-done
+await_daemon "$tracebuf"
 "$tracebuf" create t -o /tmp/t >/dev/null
 "$tracebuf" enable-event '*'
 "$tracebuf" start
@@ -49,5 +32,4 @@ if [ -d $previous ]; then
 fi
 kill %1
 wait
-echo "# lockdown: $passed passed, $failed failed, 0 skipped"
-[ "$failed" = 0 ]
+end lockdown

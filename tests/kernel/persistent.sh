@@ -4,27 +4,13 @@
 # Persistent traces as users meet them, for tests/kernel/run: what is refused and how, what status says, that a daemon
 # which takes over knows, that the region's pages come back. Without a region (module parameter) only the refusals.
 # What a reboot leaves is tested by tests/kernel/crash.
-set -u
-tracebuf=$TB_BUILD/tracebuf hello=$TB_BUILD/examples/hello rundir=/run/tracebuf output=/dev/shm/output
-passed=0 failed=0
-cd /tmp || exit 1
-
-check() {
-	if [ "$2" = "$3" ]; then
-		echo "ok $1"
-		passed=$((passed + 1))
-	else
-		printf 'not ok %s\n# %s, expected %s\n' "$1" "$2" "$3"
-		failed=$((failed + 1))
-	fi
-}
+# shellcheck source=tests/kernel/daemon_test.sh
+. "$(dirname "$0")/daemon_test.sh"
+rundir=/run/tracebuf output=/dev/shm/output
 
 start_daemon() {
-	"$TB_BUILD/tracebufd" "$@" 2>>/tmp/complaints &
-	for _ in $(seq 150); do
-		"$tracebuf" version >/dev/null 2>&1 && break
-		sleep 0.2
-	done
+	"$TB_BUILD/tracebufd" 2>>/tmp/complaints &
+	await_daemon "$tracebuf"
 	daemon=$(cat "$rundir/lock")
 }
 
@@ -98,15 +84,11 @@ with_region() {
 		echo $?)" 0
 	"$tracebuf" destroy again >/dev/null
 	busybox su user -c "XDG_RUNTIME_DIR=/dev/shm/user exec $TB_BUILD/tracebufd" 2>>/tmp/complaints &
-	for _ in $(seq 150); do
-		as_user "$tracebuf" version >/dev/null && break
-		sleep 0.2
-	done
+	await_daemon as_user "$tracebuf"
 	check 'refused: a user' "$(as_user "$tracebuf" create --persistent | grep -c 'needs a daemon that has CAP_SYS_ADMIN')" 1
 	kill "$(cat /dev/shm/user/tracebuf/lock)"
 }
 
-[ -c /dev/tracebuf ] || { echo 'no /dev/tracebuf'; exit 77; }
 : >/tmp/complaints
 mkdir -p "$output" /dev/shm/user
 chown user /dev/shm/user
@@ -119,5 +101,4 @@ kill "$daemon"
 wait
 check 'complaints' "$(grep '^tracebufd: ' /tmp/complaints)" ''
 rm -rf "$output" /dev/shm/user /dev/shm/fifo
-echo "# persistent: $passed passed, $failed failed, 0 skipped"
-[ "$failed" = 0 ]
+end persistent
