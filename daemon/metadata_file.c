@@ -18,6 +18,7 @@
 #include "reader/metadata.h"
 #include "reader/statedump_stream.h"
 #include "reader/tsdl.h"
+#include "statedump.h"
 
 static void free_class(struct tb_class *class)
 {
@@ -174,6 +175,7 @@ static void fill_info(const struct tb_recording *recording, struct tb_trace_info
 /* The whole text: for free(). */
 static int whole_text(const struct tb_recording *recording, char **ret_text, size_t *ret_size)
 {
+	bool fill_gaps = tb_statedump_is_published(recording);
 	const struct tb_class *class;
 	struct tb_trace_info info;
 	char *text = NULL;
@@ -185,8 +187,11 @@ static int whole_text(const struct tb_recording *recording, char **ret_text, siz
 		return -ENOMEM;
 	fill_info(recording, &info);
 	ret = tb_metadata_write_header(out, &info);
-	cds_list_for_each_entry(class, &recording->classes, list)
+	cds_list_for_each_entry(class, &recording->classes, list) {
 		fwrite(class->text, 1, class->text_size, out);
+		if (!ret && fill_gaps)
+			ret = tb_metadata_write_gaps(out, &class->class);
+	}
 	closed = tb_text_close(out, &text);
 	if (!ret)
 		ret = closed;

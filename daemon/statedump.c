@@ -135,7 +135,7 @@ static int make_stream(const struct tb_recording *recording, int dir, char **ret
 	return ret;
 }
 
-static bool needs_stream(const struct tb_recording *recording)
+bool tb_statedump_is_published(const struct tb_recording *recording)
 {
 	bool needs = false;
 
@@ -150,7 +150,7 @@ void tb_statedump_publish(struct tb_recording *recording, int dir)
 	size_t size = 0;
 	int ret;
 
-	if (!needs_stream(recording))
+	if (!tb_statedump_is_published(recording))
 		return;
 	ret = make_stream(recording, dir, &bytes, &size);
 	/* The class before the packets that need it. */

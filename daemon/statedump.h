@@ -14,9 +14,12 @@ void tb_statedump_take(struct tb_process *process, int fd);
 /* Has statedumps made of all processes of the trace, and takes them. */
 void tb_statedump_request(struct tb_recording *recording);
 
+/* Does a channel of the trace record addresses? */
+bool tb_statedump_is_published(const struct tb_recording *recording);
+
 /*
- * Where a channel of the trace records addresses, makes the stream that tells other readers of processes' objects, from
- * .statedump in the trace directory dir, and brings the metadata there up to date.
+ * If so, makes the stream that tells other readers of processes' objects, from .statedump in the trace directory dir, and
+ * brings the metadata there up to date.
  */
 void tb_statedump_publish(struct tb_recording *recording, int dir);
 

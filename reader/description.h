@@ -30,6 +30,7 @@ struct tb_events {
 struct tb_stream_class {
 	uint64_t id;			/* stream_id of its packets */
 	uint32_t context;		/* enum tracebuf_context bits */
+	bool gaps_filled;		/* where it was read: by tb_metadata_write_gaps() */
 	struct tb_events events;
 };
 

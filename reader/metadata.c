@@ -235,16 +235,6 @@ static void write_event(FILE *out, uint64_t stream_id, const struct tb_event_cla
 	fputs("\t};\n};\n\n", out);
 }
 
-/*
- * An event that never occurs, in the place of a number that another program's event has. The filter debug-info of
- * babeltrace2 2.0.4, which resolves ip, wants the numbers of a stream class to be 0, 1, 2 ..., and aborts at a gap.
- */
-static void write_gap(FILE *out, uint64_t stream_id, uint32_t id)
-{
-	fprintf(out, "event {\n\tname = \"" TB_NO_EVENT "\";\n\tid = %" PRIu32 ";\n\tstream_id = %" PRIu64 ";\n"
-		"\tfields := struct {\n\t};\n};\n\n", id, stream_id);
-}
-
 int tb_metadata_write_class(FILE *out, const struct tb_stream_class *class)
 {
 	fprintf(out, "stream {\n\tid = %" PRIu64 ";\n\tevent.header := struct event_header;\n"
@@ -254,8 +244,15 @@ int tb_metadata_write_class(FILE *out, const struct tb_stream_class *class)
 	for (uint32_t id = 0; id < class->events.nr; id++)
 		if (class->events.class[id])
 			write_event(out, class->id, class->events.class[id]);
-		else if (class->context & TRACEBUF_CONTEXT_IP)
-			write_gap(out, class->id, id);
+	return end_of_write(out);
+}
+
+int tb_metadata_write_gaps(FILE *out, const struct tb_stream_class *class)
+{
+	for (uint32_t id = 0; id < class->events.nr; id++)
+		if (!class->events.class[id])
+			fprintf(out, "event { name = \"" TB_NO_EVENT "\"; id = %" PRIu32 "; stream_id = %" PRIu64 "; };\n",
+				id, class->id);
 	return end_of_write(out);
 }
 

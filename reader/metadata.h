@@ -38,7 +38,14 @@ int64_t tb_trace_info_ns(const struct tb_trace_info *info, uint64_t ticks);
 int tb_metadata_write_header(FILE *out, const struct tb_trace_info *info);
 int tb_metadata_write_class(FILE *out, const struct tb_stream_class *class);
 
-/* Name of what stands in the place of a number that no event of a stream class has. No event can have it. */
+/*
+ * Write, behind a class, an event that never occurs for each number below its highest that other programs' events have.
+ * For traces with the context ip (tb_statedump_stream_serves()): the filter debug-info of babeltrace2 (2.0.4, 2.0.5:
+ * trace-ir-metadata-copy.c, copy_stream_class_content()) copies the n event classes of every stream class of a trace,
+ * whether that has ip or not, by looking up the numbers 0 ... n - 1, and aborts at one that is not there.
+ */
+int tb_metadata_write_gaps(FILE *out, const struct tb_stream_class *class);
+/* The name of such an event. No other can have it. */
 #define TB_NO_EVENT "no event"
 
 /* A trace's metadata, read back. */

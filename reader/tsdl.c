@@ -494,8 +494,10 @@ static void add_event(struct parser *parser, const char *name, uint64_t id, uint
 		tb_lexer_fail(&parser->lexer, "event \"%.64s\" belongs to no stream", name);
 		return;
 	}
-	if (!strcmp(name, TB_NO_EVENT))
+	if (!strcmp(name, TB_NO_EVENT)) {
+		stream_class->gaps_filled = true;
 		return;
+	}
 	err = tb_event_class_make(id, loglevel, name, fields, nr_fields, &class);
 	if (!err) {
 		err = tb_events_add(&stream_class->events, class);

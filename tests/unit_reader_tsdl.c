@@ -91,6 +91,33 @@ static void test_round_trip(void)
 	free(text);
 }
 
+/* With its gaps filled, a class has an event of each number up to its highest, 500, for babeltrace2; for us the same. */
+static void test_gaps(void)
+{
+	struct tb_metadata *metadata;
+	struct tb_stream_class class;
+	char message[256], *filled = NULL;
+	size_t size, filled_size = 0;
+	char *text = make_text(&size);
+	FILE *out = open_memstream(&filled, &filled_size);
+	unsigned int nr = 0;
+
+	make_class(&class, 5, 15);
+	fwrite(text, 1, size, out);
+	TB_ASSERT_EQUAL(tb_metadata_write_gaps(out, &class), 0);
+	fclose(out);
+	for (const char *at = filled; (at = strstr(at, "event {")); at++)
+		nr++;
+	TB_ASSERT_EQUAL(nr, 501 + 6);
+	TB_ASSERT_EQUAL(tb_tsdl_parse(filled, filled_size, &metadata, message, sizeof(message)), 0);
+	check_same(metadata);
+	CU_ASSERT(tb_metadata_find(metadata, 5)->gaps_filled && !tb_metadata_find(metadata, 0xfedcba987654ull)->gaps_filled);
+	tb_metadata_free(metadata);
+	tb_events_free(&class.events);
+	free(filled);
+	free(text);
+}
+
 /* text with the first what replaced by with. */
 static char *replace(const char *text, const char *what, const char *with)
 {
@@ -263,7 +290,7 @@ static void test_clock(void)
 int main(void)
 {
 	static const CU_TestInfo tests[] = {
-		{ "round trip", test_round_trip }, { "later versions", test_later },
+		{ "round trip", test_round_trip }, { "gaps", test_gaps }, { "later versions", test_later },
 		{ "longer head", test_longer_head }, { "wrong", test_wrong }, { "spoilt", test_spoilt },
 		{ "clock", test_clock },
 		CU_TEST_INFO_NULL,

@@ -102,7 +102,7 @@ static int write_lines(const struct tb_recovery *recovery, int dir)
 	return ret;
 }
 
-static bool needs_stream(const struct tb_recovery *recovery)
+bool tb_recovered_state_has_ip(const struct tb_recovery *recovery)
 {
 	bool needs = false;
 
@@ -168,7 +168,7 @@ int tb_recovered_state(struct tb_recovery *recovery, int dir, bool is_alone)
 {
 	int ret = write_lines(recovery, dir);
 
-	if (ret || !needs_stream(recovery))
+	if (ret || !tb_recovered_state_has_ip(recovery))
 		return ret;
 	ret = add_class(recovery);
 	return ret || !is_alone ? ret : write_stream(recovery->uuid, dir, NULL);
@@ -177,7 +177,7 @@ int tb_recovered_state(struct tb_recovery *recovery, int dir, bool is_alone)
 int tb_recovered_state_merge(const struct tb_recovery *recovery, const struct tb_metadata *known, int dir,
 			     const char *below)
 {
-	if (!needs_stream(recovery) && !tb_metadata_find(known, tb_statedump_stream_id()))
+	if (!tb_recovered_state_has_ip(recovery) && !tb_metadata_find(known, tb_statedump_stream_id()))
 		return 0;
 	return write_stream(recovery->uuid, dir, below);
 }

@@ -12,6 +12,9 @@
  */
 int tb_recovered_state(struct tb_recovery *recovery, int dir, bool is_alone);
 
+/* Do any of its rings record addresses? */
+bool tb_recovered_state_has_ip(const struct tb_recovery *recovery);
+
 /*
  * Writes that stream for a trace whose older part is in dir, and what was recovered in the directory below, if one of
  * them has its class. 0 or -errno.

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "../daemon/outfile.h"
+#include "../reader/statedump_stream.h"
 #include "recovered_state.h"
 
 #define NSEC_PER_SEC 1000000000ull
@@ -234,9 +235,17 @@ static int open_directory(const char *path, char *message, size_t size)
 	return fd;
 }
 
+static int write_class(FILE *out, const struct tb_stream_class *class, bool fill_gaps)
+{
+	int ret = tb_metadata_write_class(out, class);
+
+	return !ret && fill_gaps ? tb_metadata_write_gaps(out, class) : ret;
+}
+
 static int write_metadata(const struct tb_recovery *recovery, int dir)
 {
 	int fd = openat(dir, "metadata", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), ret;
+	bool fill_gaps = tb_recovered_state_has_ip(recovery);
 	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
 
 	if (!out) {
@@ -247,7 +256,7 @@ static int write_metadata(const struct tb_recovery *recovery, int dir)
 	}
 	ret = tb_metadata_write_header(out, &recovery->info);
 	for (size_t i = 0; i < recovery->nr_classes && !ret; i++)
-		ret = tb_metadata_write_class(out, &recovery->class[i]);
+		ret = write_class(out, &recovery->class[i], fill_gaps);
 	return fclose(out) && !ret ? -errno : ret;
 }
 
@@ -291,6 +300,7 @@ int tb_recovery_write(const struct tb_remains *remains, const uint8_t uuid[16], 
 int tb_recovery_add_classes(const struct tb_recovery *recovery, int dir, const struct tb_metadata *known)
 {
 	int fd = openat(dir, "metadata", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW), ret = 0;
+	bool fill_gaps = tb_recovered_state_has_ip(recovery);
 	FILE *out = fd < 0 ? NULL : fdopen(fd, "a");
 
 	if (!out) {
@@ -299,9 +309,14 @@ int tb_recovery_add_classes(const struct tb_recovery *recovery, int dir, const s
 			close(fd);
 		return ret;
 	}
+	for (size_t i = 0; i < known->nr_stream_classes; i++)
+		fill_gaps |= tb_statedump_stream_serves(known->stream_class[i]->context);
 	for (size_t i = 0; i < recovery->nr_classes && !ret; i++)
 		if (!tb_metadata_find(known, recovery->class[i].id))
-			ret = tb_metadata_write_class(out, &recovery->class[i]);
+			ret = write_class(out, &recovery->class[i], fill_gaps);
+	for (size_t i = 0; i < known->nr_stream_classes && fill_gaps && !ret; i++)
+		if (!known->stream_class[i]->gaps_filled)
+			ret = tb_metadata_write_gaps(out, known->stream_class[i]);
 	return fclose(out) && !ret ? -errno : ret;
 }
 

@@ -42,7 +42,10 @@ typedef void (*tb_missing_fn)(void *data, const struct tb_remains_ring *ring, ui
  */
 int tb_recovery_write(const struct tb_remains *remains, const uint8_t uuid[16], const char *path, tb_missing_fn missing,
 		      void *data, struct tb_recovery *recovery, char *message, size_t size);
-/* Appends to the metadata file of directory dir the classes that known does not have. 0 or -errno. */
+/*
+ * Appends to the metadata file of directory dir the classes that known does not have, and what babeltrace2 wants where
+ * any class has ip. 0 or -errno.
+ */
 int tb_recovery_add_classes(const struct tb_recovery *recovery, int dir, const struct tb_metadata *known);
 void tb_recovery_free(struct tb_recovery *recovery);
 
