@@ -90,11 +90,16 @@ static void put_head(FILE *out, const struct tb_moment *moment, enum event id)
 	put_word(out, 0, 8);
 }
 
-/* Returns how many events it was. */
+/*
+ * Returns how many events it was. A map of a part of a file, as of buffers, is left out: babeltrace2 would take all
+ * from the file's beginning on for that file's, and a program's code often lies there.
+ */
 static uint64_t put_object(FILE *out, const struct tb_moment *moment, const struct tb_object *object)
 {
 	bool is_fixed = object->base < MAX_FIXED_ADDRESS && !strcmp(object->path, moment->executable);
 
+	if (object->base != object->start && !object->build_id_size)
+		return 0;
 	put_head(out, moment, EVENT_BIN_INFO);
 	put_word(out, object->base, 8);
 	put_word(out, object->end - object->base, 8);

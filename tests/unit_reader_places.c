@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What lay where: lines of .statedump looked up by address, and lines that are none. */
+#define _GNU_SOURCE
 #include <CUnit/CUnit.h>
 #include <errno.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include "../libtracebuf/crc32c.h"
 #include "../reader/places.h"
 #include "../reader/statedump_line.h"
+#include "../reader/statedump_stream.h"
 #include "harness.h"
 
 #define LINE(pid, ticks, maps) "{\"pid\":" #pid ",\"incarnation\":7,\"time\":1.000000000,\"ticks\":" #ticks \
@@ -134,6 +136,22 @@ static void test_round_trip(void)
 	free(text);
 }
 
+/* A map of a file's end would stand for what lies where its beginning would be: other readers are not told of it. */
+static void test_stream(void)
+{
+	static const uint8_t uuid[16];
+	struct tb_places places = { 0 };
+	char *bytes;
+	size_t size;
+
+	add(&places, LINE(1, 5, MAP(16384, 20480, 0, "/bin/a", "0102") "," MAP(24576, 28672, 16384, "buffer", "") ","
+			  MAP(32768, 36864, 0, "/data", "")));
+	TB_ASSERT_EQUAL(tb_statedump_stream_make(&places, uuid, &bytes, &size), 0);
+	CU_ASSERT(memmem(bytes, size, "/bin/a", 7) && memmem(bytes, size, "/data", 6) && !memmem(bytes, size, "buffer", 7));
+	free(bytes);
+	tb_places_free(&places);
+}
+
 /* Every byte changed in every way that matters: nothing is read outside, nothing is out of order. */
 static void test_damage(void)
 {
@@ -161,7 +179,7 @@ int main(void)
 {
 	static const CU_TestInfo tests[] = {
 		{ "maps", test_maps }, { "moments", test_moments }, { "nonsense", test_nonsense },
-		{ "round_trip", test_round_trip }, { "damage", test_damage },
+		{ "round_trip", test_round_trip }, { "stream", test_stream }, { "damage", test_damage },
 		CU_TEST_INFO_NULL,
 	};
 
