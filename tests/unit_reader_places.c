@@ -38,21 +38,35 @@ static const char *found(const struct tb_places *places, int32_t pid, size_t at,
 	return text;
 }
 
+/* What is to be found at an address, for process pid in the at-th moment of it. */
+struct expectation {
+	int32_t pid;
+	size_t at;
+	uint64_t address;
+	const char *text;
+};
+
+static void expect(const struct tb_places *places, const struct expectation *expectation, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++, expectation++)
+		CU_ASSERT_STRING_EQUAL(found(places, expectation->pid, expectation->at, expectation->address),
+				       expectation->text);
+}
+#define EXPECT(places, table) expect(places, table, sizeof(table) / sizeof((table)[0]))
+
 /* The kernel's maps of a file are one object; a file between them, and another build, is another. */
 static void test_maps(void)
 {
+	static const struct expectation expectations[] = {
+		{ 1, 0, 4096, "/bin/a+0" }, { 1, 0, 24575, "/bin/a+20479" }, { 1, 0, 24576, "" }, { 1, 0, 4095, "" },
+		{ 1, 0, 40961, "/bin/a+1" }, { 1, 0, 49152, "/lib/b+4096" }, { 2, 0, 4096, "" },
+	};
 	struct tb_places places = { 0 };
 
 	add(&places, LINE(1, 5, MAP(4096, 8192, 0, "/bin/a", "0102") "," MAP(8192, 12288, 4096, "/bin/a", "0102") ","
 			  MAP(20480, 24576, 12288, "/bin/a", "0102") "," MAP(40960, 45056, 0, "/bin/a", "0102") ","
 			  MAP(49152, 53248, 4096, "/lib/b", "")));
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 0, 4096), "/bin/a+0");
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 0, 24575), "/bin/a+20479");
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 0, 24576), "");
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 0, 4095), "");
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 0, 40961), "/bin/a+1");
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 0, 49152), "/lib/b+4096");
-	CU_ASSERT_STRING_EQUAL(found(&places, 2, 0, 4096), "");
+	EXPECT(&places, expectations);
 	TB_ASSERT_EQUAL(places.nr_moments, 1);
 	TB_ASSERT_EQUAL(places.moment[0].nr_objects, 3);
 	TB_ASSERT_EQUAL(places.moment[0].object[0].build_id_size, 2);
@@ -65,16 +79,15 @@ static void test_maps(void)
 /* The moment itself first, then what comes, then what was. */
 static void test_moments(void)
 {
+	static const struct expectation expectations[] = {
+		{ 1, 0, 4096, "/a+0" }, { 1, 1, 4096, "/c+0" }, { 1, 2, 4096, "/c+0" }, { 1, 2, 12288, "/old+0" },
+		{ 1, 0, 20480, "/b+0" }, { 2, 0, 4096, "" },
+	};
 	struct tb_places places = { 0 };
 
 	add(&places, LINE(1, 30, MAP(4096, 8192, 0, "/c", "")) LINE(1, 10, MAP(4096, 8192, 0, "/a", "") ","
 			  MAP(12288, 16384, 0, "/old", "")) LINE(2, 1, "") LINE(1, 20, MAP(20480, 24576, 0, "/b", "")));
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 0, 4096), "/a+0");
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 1, 4096), "/c+0");
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 2, 4096), "/c+0");
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 2, 12288), "/old+0");
-	CU_ASSERT_STRING_EQUAL(found(&places, 1, 0, 20480), "/b+0");
-	CU_ASSERT_STRING_EQUAL(found(&places, 2, 0, 4096), "");
+	EXPECT(&places, expectations);
 	tb_places_free(&places);
 }
 
