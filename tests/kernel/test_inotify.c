@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "balance.h"
 #include "check.h"
 #include "control.h"
 #include "device.h"
@@ -391,24 +392,19 @@ static void test_show(void)
 	close(watch.fd);
 }
 
-static uint64_t pages_at_start;
-
 static void begin(void)
 {
-	if (device_is_missing() || !CHECK_IS(control_open(&control), 0))
+	if (!balance_begin(&control))
 		return;
 	if (access(TREE, F_OK))
 		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	CHECK_IS(access(TREE "/procs", F_OK), 0);
-	pages_at_start = control_status(&control, TRACEBUF_A_NR_PAGES);
 }
 
 static void end(void)
 {
-	if (device_is_missing())
-		return;
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
+	if (!device_is_missing())
+		balance_check(&control);
 }
 
 int main(int argc, char **argv)

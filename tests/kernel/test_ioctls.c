@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every call that a traced process makes on /dev/tracebuf with each of its words wrong in turn, and in each state that
- * it is not for. Readers' calls, and who may make them: test_open.c.
+ * it is not for. Those about rings: test_rings.c; readers' calls, and who may make them: test_open.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "balance.h"
 #include "check.h"
 #include "control.h"
 #include "device.h"
@@ -36,10 +37,7 @@ struct scene {
 
 static bool set_scene(struct scene *scene)
 {
-	if (!CHECK_IS(writer_open(&scene->writer, DOMAIN), 0) ||
-	    !CHECK_IS(writer_event(&scene->writer, "test:ioctl", NULL), 0) ||
-	    !CHECK_IS(writer_ring(&scene->writer, trace.generation, TRACEBUF_RING_SET(trace.slot, 0), 0,
-				  &scene->ring), 0))
+	if (!writer_start(&scene->writer, DOMAIN, &trace, &scene->ring))
 		return false;
 	scene->reader = device_open_ring(trace.generation, scene->ring.name);
 	scene->process_reader = device_open_process(scene->writer.name);
@@ -442,155 +440,10 @@ static void test_enable(void)
 		child_run(check_enable, NULL);
 }
 
-/* ---- RING, SWITCH, WAIT ---- */
-
-static void check_ring(struct child *self, void *arg)
-{
-	struct tracebuf_ioc_ring right = {
-		.size = sizeof(right), .ring_set = TRACEBUF_RING_SET(trace.slot, 0), .generation = trace.generation,
-		.writer = TRACEBUF_WRITER_RSEQ,
-	}, wrong;
-	struct writer writer;
-	int fd = device_open();
-
-	(void) self, (void) arg;
-	if (!CHECK_IS(writer_open(&writer, DOMAIN), 0))
-		return;
-#define CHECK_WRONG(word, value, expected) \
-	(wrong = right, wrong.word = (value), CHECK_IS(device_call(fd, TRACEBUF_IOC_RING, &wrong), expected))
-	CHECK_WRONG(ring_set, 256, -EINVAL);
-	CHECK_WRONG(ring_set, UINT32_MAX, -EINVAL);
-	CHECK_WRONG(ring_set, TRACEBUF_RING_SET(trace.slot, 1), -EINVAL);
-	CHECK_WRONG(ring_set, TRACEBUF_RING_SET(trace.slot, 15), -EINVAL);
-	CHECK_WRONG(ring_set, TRACEBUF_RING_SET((trace.slot + 1) % 16, 0), -ESTALE);
-	CHECK_WRONG(generation, 0, -ESTALE);
-	CHECK_WRONG(generation, trace.generation - 1, -ESTALE);
-	CHECK_WRONG(cpu, 100000, -EINVAL);
-	CHECK_WRONG(cpu, UINT32_MAX, -EINVAL);
-	CHECK_WRONG(writer, 0, -EINVAL);
-	CHECK_WRONG(writer, 3, -EINVAL);
-	CHECK_IS(device_call(fd, TRACEBUF_IOC_RING, &right), 0);
-	CHECK_IS(right.instance, 0);
-	CHECK_IS(device_call(fd, TRACEBUF_IOC_RING, &right), -EBUSY);
-	CHECK_IS(device_switch(1), -ESRCH);
-	CHECK_IS(device_switch(UINT32_MAX), -ESRCH);
-	CHECK_IS(device_wait(1, 0, 0), -ESRCH);
-	close(fd);
-}
-
-static void check_strange_ring(struct child *self, void *arg)
-{
-	struct tracebuf_ioc_ring of_ring;
-	struct writer writer;
-
-	(void) self, (void) arg;
-	CHECK_IS(writer_open(&writer, "another domain"), 0);
-	CHECK_IS(device_ring(trace.generation, TRACEBUF_RING_SET(trace.slot, 0), 0, &of_ring), -EPERM);
-}
-
-static void test_ring(void)
-{
-	if (device_is_missing())
-		return;
-	child_run(check_ring, NULL);
-	child_run(check_strange_ring, NULL);
-}
-
-static void put_later(struct child *self, void *arg)
-{
-	struct scene *scene = arg;
-	uint64_t number;
-
-	child_hear(self, &number);
-	sleep_ms(100);
-	CHECK_IS(device_put(scene->reader, 1), 0);
-}
-
-static void on_alarm(int signal)
-{
-	(void) signal;
-}
-
-static void check_wait(struct child *self, void *arg)
-{
-	struct tracebuf_ioc_wait call = { .size = sizeof(call), .reserved = 1 };
-	struct sigaction action = { .sa_handler = on_alarm };
-	struct scene scene;
-	struct child child;
-	uint64_t begin;
-
-	(void) self, (void) arg;
-	if (!set_scene(&scene))
-		return;
-	CHECK_IS(call_once(-1, TRACEBUF_IOC_WAIT, &call), -EINVAL);
-	CHECK_IS(device_wait(0, 3, 1000), 0);
-	begin = now_ms();
-	CHECK_IS(device_wait(0, 4, 100), -ETIMEDOUT);
-	CHECK(now_ms() - begin >= 90);
-	CHECK_IS(device_wait(0, UINT64_MAX, 0), -ETIMEDOUT);
-	sigaction(SIGALRM, &action, NULL);
-	ualarm(50000, 0);
-	CHECK_IS(device_wait(0, 4, 20000), -EINTR);
-	for (int i = 0; i < 4; i++)
-		CHECK_IS(writer_fill(&scene.ring), 0);
-	if (!child_start(&child, put_later, &scene))
-		return;
-	child_tell(&child, 1);
-	CHECK_IS(device_wait(0, 4, 20000), 0);
-	child_end(&child);
-	CHECK_IS(scene.ring.header->consumer.consumed, 1);
-	CHECK(scene.ring.header->consumer.wake > 0);
-}
-
-static void make_and_leave(struct child *self, void *arg)
-{
-	(void) self;
-	CHECK_IS(control_open(&control), 0);
-	CHECK_IS(control_make(&control, "orphan", DOMAIN, &control_channel, arg), 0);
-	child_tell(self, ((struct control_trace *) arg)->generation);
-	child_tell(self, ((struct control_trace *) arg)->slot);
-}
-
-/* Who made the trace has ended: nobody consumes. */
-static void check_orphan(struct child *self, void *arg)
-{
-	struct control_trace orphan = { 0 };
-	struct writer_ring ring;
-	struct writer writer;
-	struct child child;
-	uint64_t slot = 0;
-
-	(void) self, (void) arg;
-	if (!child_start(&child, make_and_leave, &orphan))
-		return;
-	child_hear(&child, &orphan.generation);
-	child_hear(&child, &slot);
-	child_end(&child);
-	CHECK_IS(writer_open(&writer, DOMAIN), 0);
-	CHECK_IS(writer_ring(&writer, orphan.generation, TRACEBUF_RING_SET((unsigned int) slot, 0), 0, &ring), 0);
-	CHECK_IS(device_wait(ring.arg.instance, 4, 20000), -EPIPE);
-	CHECK_IS(control_simple(&control, TRACEBUF_CMD_TRACE_ADOPT, orphan.generation), 0);
-	CHECK_IS(device_wait(ring.arg.instance, 4, 50), -ETIMEDOUT);
-	CHECK_IS(control_destroy(&control, &orphan), 0);
-	CHECK_IS(device_wait(ring.arg.instance, 4, 50), -ESRCH);
-}
-
-static void test_wait(void)
-{
-	if (device_is_missing())
-		return;
-	child_run(check_wait, NULL);
-	child_run(check_orphan, NULL);
-}
-
-static uint64_t pages_at_start;
-
 static void begin(void)
 {
-	if (device_is_missing() || !CHECK_IS(control_open(&control), 0))
-		return;
-	pages_at_start = control_status(&control, TRACEBUF_A_NR_PAGES);
-	CHECK_IS(control_make(&control, "ioctls", DOMAIN, &control_channel, &trace), 0);
+	if (balance_begin(&control))
+		CHECK_IS(control_make(&control, "ioctls", DOMAIN, &control_channel, &trace), 0);
 }
 
 static void end(void)
@@ -598,8 +451,7 @@ static void end(void)
 	if (device_is_missing())
 		return;
 	CHECK_IS(control_destroy(&control, &trace), 0);
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
+	balance_check(&control);
 }
 
 int main(void)
@@ -611,8 +463,6 @@ int main(void)
 		{ "REGISTER", test_register },
 		{ "DESCRIBE", test_describe },
 		{ "ENABLE", test_enable },
-		{ "RING, SWITCH", test_ring },
-		{ "WAIT", test_wait },
 		{ "end: pages are back", end },
 		CU_TEST_INFO_NULL,
 	};

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "balance.h"
 #include "check.h"
 #include "control.h"
 #include "device.h"
@@ -40,8 +41,6 @@ static void set_parameter(const char *path, uint64_t value)
 	CHECK_IS(file_number(path), value);
 }
 
-static uint64_t pages_at_start;
-
 static uint64_t nr_pages(void)
 {
 	return control_status(&control, TRACEBUF_A_NR_PAGES);
@@ -56,11 +55,7 @@ static uint64_t nr_refused(void)
 
 static bool start(const struct control_trace *trace, struct writer *writer, struct writer_ring *ring)
 {
-	bool started = CHECK_IS(writer_open(writer, DOMAIN), 0) &&
-		       CHECK_IS(writer_event(writer, "test:limited", NULL), 0) &&
-		       CHECK_IS(writer_ring(writer, trace->generation, TRACEBUF_RING_SET(trace->slot, 0), 0, ring), 0);
-
-	return started && CHECK_IS(control_flush(&control, trace), 0);
+	return writer_start(writer, DOMAIN, trace, ring) && CHECK_IS(control_flush(&control, trace), 0);
 }
 
 /* Two pages more may be had, and there the limit is. */
@@ -220,7 +215,7 @@ static void test_pages(void)
 	check_user_limit(&trace);
 	CHECK_IS(control_destroy(&control, &trace), 0);
 	/* A statedump that is under way may hold a process's pages for a moment longer than the process is told of. */
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
+	balance_check(&control);
 	set_parameter(PARAMETER("max_pages"), nr_pages() + 2);
 	child_run(try_to_register, &expected);
 	/* Even with no page to be had at all, what is there works. */
@@ -377,8 +372,7 @@ static void test_unload(void)
 	CHECK_IS(stat(TRACEBUF_DEVICE, &device), 0);
 	child_run(check_uses, NULL);
 	check_debugfs_use();
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
+	balance_check(&control);
 	pages = nr_pages();
 	/* A netlink socket is not in the way. */
 	if (!CHECK_IS(try_unload(), 0))
@@ -400,19 +394,14 @@ static void test_unload(void)
 
 static void begin(void)
 {
-	if (device_is_missing() || !CHECK_IS(control_open(&control), 0))
-		return;
-	pages_at_start = nr_pages();
-	CHECK(pages_at_start > 0);
-	device_open_to_all();
+	if (balance_begin(&control))
+		device_open_to_all();
 }
 
 static void end(void)
 {
-	if (device_is_missing())
-		return;
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
+	if (!device_is_missing())
+		balance_check(&control);
 }
 
 int main(void)

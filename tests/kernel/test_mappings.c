@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who may map what of the module's files and how: everything that abi.h allows works, everything else is refused at
- * once and for good, and pages come and go as it says.
+ * once and for good. When their pages come: test_demand.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "balance.h"
 #include "check.h"
 #include "control.h"
 #include "device.h"
@@ -193,12 +194,6 @@ static void test_process(void)
 
 /* ---- The own ring ---- */
 
-static bool start(struct writer *writer, struct writer_ring *ring)
-{
-	return CHECK_IS(writer_open(writer, DOMAIN), 0) && CHECK_IS(writer_event(writer, "test:mapped", NULL), 0) &&
-	       CHECK_IS(writer_ring(writer, trace.generation, TRACEBUF_RING_SET(trace.slot, 0), 0, ring), 0);
-}
-
 static void check_ring_rights(struct child *self, void *arg)
 {
 	struct writer_ring ring;
@@ -206,7 +201,7 @@ static void check_ring_rights(struct child *self, void *arg)
 	void *map;
 
 	(void) self, (void) arg;
-	if (!start(&writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &trace, &ring))
 		return;
 	writer_is_superblock(ring.header, TRACEBUF_KIND_RING);
 	CHECK_IS(ring.arg.total_size, TRACEBUF_RING_DATA_OFFSET + 4 * 65536);
@@ -234,142 +229,6 @@ static void test_ring_rights(void)
 {
 	if (!device_is_missing())
 		child_run(check_ring_rights, NULL);
-}
-
-/* Pages of the list's own that a page at index is the first to need, if nothing but the first two are there. */
-static uint64_t new_nodes(const struct tracebuf_superblock *sb, uint64_t index)
-{
-	uint64_t words = page_size() / 8, nodes = 0, below = 1;
-
-	for (unsigned int level = 1; level < sb->page_list_levels; level++) {
-		below *= words;
-		nodes += index / below != 0;
-	}
-	return nodes;
-}
-
-static uint64_t nr_pages(void)
-{
-	return control_status(&control, TRACEBUF_A_NR_PAGES) + control_status(&control, TRACEBUF_A_NR_REGION_PAGES);
-}
-
-static bool is_zero(const unsigned char *bytes, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		if (bytes[i])
-			return false;
-	return true;
-}
-
-/* Reads show zeroes and take nothing; each first write, in whatever way, takes a page. */
-static void check_demand(struct child *self, void *arg)
-{
-	struct writer_ring ring;
-	struct writer writer;
-	size_t size = 4 * 65536, page = page_size();
-	uint64_t before, last = (TRACEBUF_RING_DATA_OFFSET + size) / page - 1;
-	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC), zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-
-	(void) self, (void) arg;
-	if (!start(&writer, &ring))
-		return;
-	CHECK_IS(control_flush(&control, &trace), 0);
-	before = nr_pages();
-	CHECK(is_zero(ring.data, size));
-	CHECK_IS(nr_pages(), before);
-	CHECK_IS(store_signal(ring.data + size - 1), 0);
-	CHECK_IS(nr_pages(), before + 1 + new_nodes(&ring.header->sb, last));
-	before = nr_pages();
-	CHECK_IS(store_signal(ring.data + size - page), 0);
-	CHECK_IS(load_signal(ring.data), 0);
-	CHECK_IS(nr_pages(), before);
-	CHECK_IS(ring.data[size - 1], 0x5e);
-	CHECK(is_zero(ring.data, size - page));
-	CHECK_IS(pwrite(mem, "m", 1, (off_t) (uintptr_t) ring.data), 1);
-	CHECK_IS(read(zero, ring.data + page, 1), 1);
-	CHECK_IS(nr_pages(), before + 2);
-	CHECK_IS(ring.data[0], 'm');
-	CHECK_IS(madvise(ring.data, 4 * page, MADV_POPULATE_WRITE_), 0);
-	CHECK_IS(nr_pages(), before + 4);
-	/* What is there stays, whatever is advised. */
-	madvise(ring.data, page, MADV_DONTNEED);
-	CHECK(madvise(ring.data, page, MADV_REMOVE) != 0);
-	CHECK_IS(ring.data[0], 'm');
-	CHECK_IS(mlock(ring.data, 2 * page), 0);
-	CHECK_IS(nr_pages(), before + 4);
-}
-
-static void test_demand(void)
-{
-	if (!device_is_missing())
-		child_run(check_demand, NULL);
-}
-
-/* A ring of several levels of page list, its ends and middle written. */
-static void check_levels(struct child *self, void *arg)
-{
-	struct tracebuf_channel large = control_channel;
-	struct control_trace own;
-	struct writer_ring ring;
-	struct writer writer;
-	uint64_t before, last;
-
-	(void) self, (void) arg;
-	large.subbuf_size = 1 << 20;
-	large.nr_subbufs = 4096;
-	if (!CHECK_IS(control_make(&control, "levels", DOMAIN, &large, &own), 0))
-		return;
-	if (CHECK_IS(writer_open(&writer, DOMAIN), 0) && CHECK_IS(writer_event(&writer, "test:mapped", NULL), 0) &&
-	    CHECK_IS(writer_ring(&writer, own.generation, TRACEBUF_RING_SET(own.slot, 0), 0, &ring), 0)) {
-		last = writer_ring_size(&ring) / page_size() - 1;
-		CHECK(ring.header->sb.page_list_levels >= 2);
-		CHECK_IS(control_flush(&control, &own), 0);
-		before = nr_pages();
-		CHECK_IS(store_signal(ring.data + (4ull << 30) - 1), 0);
-		CHECK_IS(nr_pages(), before + 1 + new_nodes(&ring.header->sb, last));
-		CHECK_IS(store_signal(ring.data), 0);
-		CHECK_IS(store_signal(ring.data + (2ull << 30)), 0);
-		CHECK_IS(ring.data[(2ull << 30) + 1], 0);
-		CHECK_IS(ring.data[(4ull << 30) - 1], 0x5e);
-	}
-	CHECK_IS(control_destroy(&control, &own), 0);
-}
-
-static void test_levels(void)
-{
-	if (!device_is_missing())
-		child_run(check_levels, NULL);
-}
-
-/* Whoever has seen the page of zeroes sees what is written afterwards. */
-static void check_views(struct child *self, void *arg)
-{
-	unsigned char *again, *at_reader;
-	struct writer_ring ring;
-	struct writer writer;
-	int reader;
-
-	(void) self, (void) arg;
-	if (!start(&writer, &ring))
-		return;
-	reader = device_open_ring(trace.generation, ring.name);
-	CHECK(reader >= 0);
-	CHECK_IS(device_map(ring.fd, TRACEBUF_RING_DATA_OFFSET, 65536, PROT_READ | PROT_WRITE, &again), 0);
-	CHECK_IS(device_map(reader, TRACEBUF_RING_DATA_OFFSET, 65536, PROT_READ, &at_reader), 0);
-	CHECK(is_zero(again, 65536) && is_zero(at_reader, 65536));
-	ring.data[10] = 'a';
-	CHECK_IS(again[10], 'a');
-	CHECK_IS(at_reader[10], 'a');
-	again[page_size()] = 'b';
-	CHECK_IS(ring.data[page_size()], 'b');
-	CHECK_IS(at_reader[page_size()], 'b');
-	CHECK_IS(at_reader[2 * page_size()], 0);
-}
-
-static void test_views(void)
-{
-	if (!device_is_missing())
-		child_run(check_views, NULL);
 }
 
 /* ---- Children ---- */
@@ -437,7 +296,7 @@ static void check_fork(struct child *self, void *arg)
 	uint64_t number;
 
 	(void) self, (void) arg;
-	if (!start(&writer, &ring) || !child_start(&child, use_inherited, &ring))
+	if (!writer_start(&writer, DOMAIN, &trace, &ring) || !child_start(&child, use_inherited, &ring))
 		return;
 	child_hear(&child, &number);
 	ring.data[0] = 'p';
@@ -475,7 +334,7 @@ static void check_pieces(struct child *self, void *arg)
 	unsigned char *moved;
 
 	(void) self, (void) arg;
-	if (!start(&writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &trace, &ring))
 		return;
 	close(ring.fd);
 	memset(ring.data, 'd', 4 * 65536);
@@ -540,7 +399,7 @@ static void check_readers(struct child *self, void *arg)
 	char path[256];
 
 	(void) self, (void) arg;
-	if (!start(&writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &trace, &ring))
 		return;
 	CHECK_IS(writer_fill(&ring), 0);
 	check_reader(device_open_ring(trace.generation, ring.name), &ring);
@@ -564,7 +423,7 @@ static void check_addresses(struct child *self, void *arg)
 	uint64_t entry = 0;
 
 	(void) self, (void) arg;
-	if (!start(&writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &trace, &ring))
 		return;
 	CHECK_IS(load_signal(ring.header), 0);
 	CHECK_IS(pread(pagemap, &entry, 8, (off_t) ((uintptr_t) ring.header / page_size() * 8)), 8);
@@ -579,27 +438,19 @@ static void test_addresses(void)
 		child_run(check_addresses, NULL);
 }
 
-/* After all that, no page more than before. */
-static uint64_t pages_at_start, region_pages_at_start;
-
 static void test_end(void)
 {
 	if (device_is_missing())
 		return;
 	CHECK_IS(control_destroy(&control, &trace), 0);
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
-	CHECK(control_settles(&control, TRACEBUF_A_NR_REGION_PAGES, region_pages_at_start));
+	balance_check(&control);
 	CHECK_IS(control_status(&control, TRACEBUF_A_NR_RINGS), 0);
 }
 
 static void test_start(void)
 {
-	if (device_is_missing() || !CHECK_IS(control_open(&control), 0))
-		return;
-	pages_at_start = control_status(&control, TRACEBUF_A_NR_PAGES);
-	region_pages_at_start = control_status(&control, TRACEBUF_A_NR_REGION_PAGES);
-	CHECK_IS(control_make(&control, "mappings", DOMAIN, &control_channel, &trace), 0);
+	if (balance_begin(&control))
+		CHECK_IS(control_make(&control, "mappings", DOMAIN, &control_channel, &trace), 0);
 }
 
 int main(void)
@@ -609,9 +460,6 @@ int main(void)
 		{ "control file", test_control },
 		{ "process file", test_process },
 		{ "ring: rights", test_ring_rights },
-		{ "ring: pages on demand", test_demand },
-		{ "ring: page list of several levels", test_levels },
-		{ "ring: all see the first write", test_views },
 		{ "ring: forked children", test_fork },
 		{ "ring: mappings in pieces", test_pieces },
 		{ "readers", test_readers },

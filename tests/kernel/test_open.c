@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "balance.h"
 #include "check.h"
 #include "control.h"
 #include "device.h"
@@ -24,12 +25,6 @@
 
 static struct control control;
 static struct control_trace trace;
-
-static bool start(struct writer *writer, struct writer_ring *ring)
-{
-	return CHECK_IS(writer_open(writer, DOMAIN), 0) && CHECK_IS(writer_event(writer, "test:open", NULL), 0) &&
-	       CHECK_IS(writer_ring(writer, trace.generation, TRACEBUF_RING_SET(trace.slot, 0), 0, ring), 0);
-}
 
 /* ---- OPEN ---- */
 
@@ -51,7 +46,7 @@ static void check_open(struct child *self, void *arg)
 	char name[128];
 
 	(void) self, (void) arg;
-	if (!start(&writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &trace, &ring))
 		return;
 	CHECK_IS(try_open(TRACEBUF_KIND_PROCESS, 0, writer.name), 0);
 	CHECK_IS(try_open(TRACEBUF_KIND_RING, trace.generation, ring.name), 0);
@@ -110,7 +105,7 @@ static void check_reading(struct child *self, void *arg)
 	int reader;
 
 	(void) self, (void) arg;
-	if (!start(&writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &trace, &ring))
 		return;
 	reader = device_open_ring(trace.generation, ring.name);
 	CHECK_IS(events_of(reader, 0), 0);
@@ -188,7 +183,7 @@ static void be_root_process(struct child *self, void *arg)
 	struct writer writer;
 	uint64_t number;
 
-	if (!start(&writer, ring))
+	if (!writer_start(&writer, DOMAIN, &trace, ring))
 		return;
 	child_tell(self, (uint64_t) writer.id.pid);
 	child_tell(self, writer.id.incarnation);
@@ -211,7 +206,7 @@ static void check_nobody(struct child *self, void *arg)
 	CHECK_IS(try_open(TRACEBUF_KIND_RING, trace.generation, name), -EACCES);
 	CHECK(access("/sys/kernel/debug/tracebuf", F_OK) != 0);
 	/* Its own are its own, in whosever trace. */
-	if (!start(&writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &trace, &ring))
 		return;
 	CHECK_IS(writer.header->uid, NOBODY);
 	CHECK_IS(try_open(TRACEBUF_KIND_PROCESS, 0, writer.name), 0);
@@ -369,14 +364,10 @@ static void test_32(void)
 }
 #endif
 
-static uint64_t pages_at_start;
-
 static void begin(void)
 {
-	if (device_is_missing() || !CHECK_IS(control_open(&control), 0))
-		return;
-	pages_at_start = control_status(&control, TRACEBUF_A_NR_PAGES);
-	CHECK_IS(control_make(&control, "open", DOMAIN, &control_channel, &trace), 0);
+	if (balance_begin(&control))
+		CHECK_IS(control_make(&control, "open", DOMAIN, &control_channel, &trace), 0);
 }
 
 static void end(void)
@@ -384,8 +375,7 @@ static void end(void)
 	if (device_is_missing())
 		return;
 	CHECK_IS(control_destroy(&control, &trace), 0);
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
+	balance_check(&control);
 }
 
 int main(void)

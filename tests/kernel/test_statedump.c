@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "balance.h"
 #include "check.h"
 #include "control.h"
 #include "device.h"
@@ -490,22 +491,15 @@ static void test_race(void)
 	free(dump.records);
 }
 
-static uint64_t pages_at_start;
-
 static void begin(void)
 {
-	if (device_is_missing() || !CHECK_IS(control_open(&control), 0))
-		return;
-	pages_at_start = control_status(&control, TRACEBUF_A_NR_PAGES);
-	CHECK(pages_at_start > 0);
+	balance_begin(&control);
 }
 
 static void end(void)
 {
-	if (device_is_missing())
-		return;
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
+	if (!device_is_missing())
+		balance_check(&control);
 }
 
 int main(void)

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "balance.h"
 #include "check.h"
 #include "control.h"
 #include "device.h"
@@ -395,22 +396,16 @@ static void test_overflow(void)
 	CHECK_IS(control_destroy(&control, &trace), 0);
 }
 
-static uint64_t pages_at_start;
-
 static void begin(void)
 {
-	if (device_is_missing() || !CHECK_IS(control_open(&control), 0))
-		return;
-	device_open_to_all();
-	pages_at_start = control_status(&control, TRACEBUF_A_NR_PAGES);
+	if (balance_begin(&control))
+		device_open_to_all();
 }
 
 static void end(void)
 {
-	if (device_is_missing())
-		return;
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
-	CHECK(control_settles(&control, TRACEBUF_A_NR_PAGES, pages_at_start));
+	if (!device_is_missing())
+		balance_check(&control);
 }
 
 int main(void)

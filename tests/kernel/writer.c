@@ -133,6 +133,13 @@ int writer_ring(struct writer *writer, uint64_t generation, unsigned int ring_se
 	return 0;
 }
 
+bool writer_start(struct writer *writer, const char *domain, const struct control_trace *trace,
+		  struct writer_ring *ret_ring)
+{
+	return CHECK_IS(writer_open(writer, domain), 0) && CHECK_IS(writer_event(writer, "test:started", NULL), 0) &&
+	       CHECK_IS(writer_ring(writer, trace->generation, TRACEBUF_RING_SET(trace->slot, 0), 0, ret_ring), 0);
+}
+
 size_t writer_ring_size(const struct writer_ring *ring)
 {
 	return (size_t) ring->arg.total_size;

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <tracebuf/abi.h>
 
+#include "control.h"
+
 /* A traced process by hand: what the library does, without it. In the address space that calls. */
 struct writer {
 	int fd;				/* stays open, unlike the library's */
@@ -41,6 +43,9 @@ int writer_map_enable(struct writer *writer, uint32_t nr, const struct tracebuf_
 
 int writer_ring(struct writer *writer, uint64_t generation, unsigned int ring_set, unsigned int cpu,
 		struct writer_ring *ret_ring);
+/* All in one, asserted: a process with the event "test:started" and a ring on CPU 0, of the trace's first channel. */
+bool writer_start(struct writer *writer, const char *domain, const struct control_trace *trace,
+		  struct writer_ring *ret_ring);
 /* Bytes of the whole. */
 size_t writer_ring_size(const struct writer_ring *ring);
 /* Fills the current sub-buffer with a valid packet that has no event, leaves it, and tells the kernel. */
