@@ -125,7 +125,7 @@ static void process_event(struct tb_daemon *daemon, const struct inotify_event *
 		process_deleted(daemon, event->name);
 }
 
-void tb_discovery_ring_bell(struct tb_recording *recording, const char *name)
+static void ring_bell(struct tb_recording *recording, const char *name)
 {
 	struct tb_ring_name parsed;
 	struct tb_drain *drain = tb_ring_name_parse(name, &parsed) ? tb_drain_find(recording, &parsed) : NULL;
@@ -139,7 +139,7 @@ static void ring_event(struct tb_recording *recording, const struct inotify_even
 	if (event->mask & (IN_MOVED_TO | IN_CREATE))
 		tb_discovery_ring_found(recording, event->name);
 	else if (event->mask & IN_ATTRIB)
-		tb_discovery_ring_bell(recording, event->name);
+		ring_bell(recording, event->name);
 }
 
 static void dispatch(struct tb_daemon *daemon, const struct inotify_event *event)
@@ -211,6 +211,7 @@ static void end_process(struct tb_process *process)
 	tb_process_bury(process);
 }
 
+/* Reads all that is new, and ends the processes that are known to be dead. again: looks once more at what failed. */
 static void catch_up(struct tb_daemon *daemon, bool again)
 {
 	static bool inside;
@@ -230,11 +231,6 @@ static void catch_up(struct tb_daemon *daemon, bool again)
 			end_process(cds_list_first_entry(&daemon->dying, struct tb_process, dying));
 	}
 	inside = false;
-}
-
-void tb_discovery_catch_up(struct tb_daemon *daemon)
-{
-	catch_up(daemon, true);
 }
 
 void tb_discovery_settle(struct tb_daemon *daemon)
@@ -316,7 +312,7 @@ static void tick(struct tb_completion *completion, int result)
 
 	(void) result;
 	tick_processes(daemon);
-	tb_discovery_catch_up(daemon);
+	catch_up(daemon, true);
 	for (int i = 0; i < TRACEBUF_NR_SLOTS; i++) {
 		struct tb_recording *recording = daemon->recording[i];
 
@@ -346,7 +342,7 @@ int tb_discovery_start(struct tb_daemon *daemon)
 	tb_takeover_complete(daemon);
 	if (!daemon->retry)
 		daemon->home->sweep(daemon);
-	tb_discovery_catch_up(daemon);
+	catch_up(daemon, true);
 	tb_process_refresh_all(daemon);
 	daemon->inotify_ready.done = inotify_ready;
 	daemon->news_ready.done = news_ready;

@@ -11,10 +11,8 @@ void tb_discovery_listen(struct tb_daemon *daemon);
 
 /*
  * Reads all that is new, and lists all there is if something could not be looked at; then ends the processes that are
- * known to be dead.
+ * known to be dead. With all rings of now, also those that the home would tell of later. For verbs.
  */
-void tb_discovery_catch_up(struct tb_daemon *daemon);
-/* The same, with all rings of now, also those that the home would tell of later. For verbs. */
 void tb_discovery_settle(struct tb_daemon *daemon);
 
 /* For the home, which knows names: of a process file, a ring. data: the daemon; the recording. */
@@ -22,7 +20,6 @@ void tb_discovery_process_found(void *data, const char *name);
 void tb_discovery_ring_found(void *data, const char *name);
 /* There is something new in it. */
 void tb_discovery_process_changed(struct tb_daemon *daemon, const char *name);
-void tb_discovery_ring_bell(struct tb_recording *recording, const char *name);
 /* No such process any more; its rings are still there. */
 void tb_discovery_process_gone(struct tb_daemon *daemon, const char *name);
 /* Lists all that there is: something may have been missed. */

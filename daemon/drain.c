@@ -314,7 +314,8 @@ void tb_drain_settle(struct tb_drain *drain)
 	drain->pins--;
 }
 
-void tb_drain_finish(struct tb_drain *drain)
+/* As settle, but the file ends for good: checked if there was damage, cut, closed. */
+static void finish(struct tb_drain *drain)
 {
 	struct tb_tape *tape = &drain->tape;
 
@@ -357,7 +358,7 @@ void tb_drain_retire(struct tb_drain *drain)
 	struct tb_recording *recording = drain->recording;
 	struct tb_counts counts;
 
-	tb_drain_finish(drain);
+	finish(drain);
 	counts = final_counts(drain);
 	tb_counts_add(&drain->account->counts, &counts);
 	tb_state_add_counts(recording, drain->name, drain->account, &counts);
@@ -405,7 +406,7 @@ void tb_drain_rotate(struct tb_drain *drain)
 	struct tb_tape old, *tape = &drain->tape;
 
 	drain->rotating = true;
-	tb_drain_finish(drain);
+	finish(drain);
 	drain->rotating = false;
 	old = *tape;
 	drain->archived_events += old.nr_events;

@@ -95,8 +95,6 @@ void tb_drain_pump(struct tb_drain *drain);
 bool tb_drain_moved(struct tb_drain *drain);
 /* Brings the stream file up to what the ring holds now, the unfinished sub-buffer included. Waits for the disk. */
 void tb_drain_settle(struct tb_drain *drain);
-/* As settle, but the file ends for good: checked if there was damage, cut, closed. */
-void tb_drain_finish(struct tb_drain *drain);
 /* The process is dead, or its trace ends: settles, accounts, removes the ring's file, frees drain. */
 void tb_drain_retire(struct tb_drain *drain);
 /* The process is dead; a snapshot trace keeps its ring for a while. */

@@ -33,11 +33,6 @@ int tb_loop_init(struct tb_loop *loop)
 	return 0;
 }
 
-void tb_loop_destroy(struct tb_loop *loop)
-{
-	io_uring_queue_exit(&loop->uring);
-}
-
 /* A free submission entry. The queue empties by submitting, so the second try succeeds. */
 static struct io_uring_sqe *entry(struct tb_loop *loop)
 {

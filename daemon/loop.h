@@ -30,7 +30,6 @@ struct tb_loop {
 
 /* -errno of io_uring_setup(2): -ENOSYS, -EPERM where it is forbidden. */
 int tb_loop_init(struct tb_loop *loop);
-void tb_loop_destroy(struct tb_loop *loop);
 
 /* One readiness of fd (result: POLLIN ...). */
 void tb_loop_poll(struct tb_loop *loop, struct tb_completion *completion, int fd, unsigned int events);

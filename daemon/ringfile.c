@@ -39,7 +39,8 @@ static void make_room(struct tb_daemon *daemon)
 	}
 }
 
-int tb_ringfile_open(struct tb_drain *drain)
+/* Opens the file, unless it is; it becomes the most recently used one. */
+static int open_file(struct tb_drain *drain)
 {
 	struct tb_daemon *daemon = drain->recording->daemon;
 	int ret;
@@ -88,7 +89,7 @@ void tb_ringfile_close(struct tb_drain *drain)
 
 int tb_ringfile_read(struct tb_drain *drain, void *data, size_t size, uint64_t offset)
 {
-	int ret = tb_ringfile_open(drain);
+	int ret = open_file(drain);
 
 	if (!ret)
 		ret = tb_extent_read(drain->fd, offset, data, size);
@@ -143,7 +144,7 @@ static void pin(struct tb_drain *drain)
 
 const char *tb_ringfile_data(struct tb_drain *drain)
 {
-	if (tb_ringfile_open(drain))
+	if (open_file(drain))
 		return NULL;
 	if (!drain->data) {
 		void *map = mmap(NULL, drain->info.subbuf_size * drain->info.nr_subbufs, PROT_READ, MAP_SHARED, drain->fd,
@@ -158,7 +159,7 @@ const char *tb_ringfile_data(struct tb_drain *drain)
 
 void tb_ringfile_release(struct tb_drain *drain, uint64_t consumed)
 {
-	if (consumed == drain->consumed || tb_ringfile_open(drain) ||
+	if (consumed == drain->consumed || open_file(drain) ||
 	    drain->recording->daemon->home->put(drain, consumed))
 		return;
 	drain->consumed = consumed;

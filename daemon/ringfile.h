@@ -9,8 +9,6 @@
  * cut short) makes the drain broken.
  */
 
-/* Opens and maps the file, unless it is; it becomes the most recently used one. */
-int tb_ringfile_open(struct tb_drain *drain);
 void tb_ringfile_close(struct tb_drain *drain);
 
 /* Copies size bytes at offset of the file: -EFAULT if it is shorter. */

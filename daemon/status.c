@@ -177,7 +177,7 @@ void tb_home_print_json(FILE *out, const struct tb_daemon *daemon)
 		facts.max_processes, facts.nr_rings, facts.nr_refused, facts.nr_region_pages, facts.max_region_pages);
 }
 
-void tb_home_print(FILE *out, const struct tb_daemon *daemon)
+static void print_home(FILE *out, const struct tb_daemon *daemon)
 {
 	struct tb_home_facts facts;
 
@@ -202,7 +202,7 @@ void tb_status_print(FILE *out, struct tb_daemon *daemon, struct tb_recording *o
 		tb_home_print_json(out, daemon);
 		fputs(",\"trace\":[", out);
 	} else if (!only) {
-		tb_home_print(out, daemon);
+		print_home(out, daemon);
 	}
 	each_trace(out, daemon, only, json, json ? json_status : text_status);
 	if (json)

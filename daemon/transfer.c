@@ -156,6 +156,20 @@ static void finish(struct tb_transfer *transfer, int error)
 	reap(drain);
 }
 
+/* Gives the rings that waited for room a turn. */
+static void feed(struct tb_daemon *daemon)
+{
+	while (!cds_list_empty(&daemon->hungry) && daemon->in_flight_size < MAX_IN_FLIGHT_SIZE) {
+		struct tb_drain *drain = cds_list_first_entry(&daemon->hungry, struct tb_drain, hungry);
+
+		cds_list_del(&drain->hungry);
+		drain->is_hungry = false;
+		tb_drain_pump(drain);
+		if (drain->is_hungry)
+			return;
+	}
+}
+
 static void written(struct tb_completion *completion, int result)
 {
 	struct tb_transfer *transfer = caa_container_of(completion, struct tb_transfer, completion);
@@ -181,7 +195,7 @@ static void written(struct tb_completion *completion, int result)
 	finish(transfer, transfer->progress == transfer->size ? 0 : result ? result : -ENOSPC);
 	tb_drain_pump(drain);
 	drain->pins--;
-	tb_transfer_feed(daemon);
+	feed(daemon);
 }
 
 /* Does the whole sub-buffer have to be looked at, not only its head? */
@@ -310,19 +324,6 @@ void tb_drain_pump(struct tb_drain *drain)
 			drain->broken = true;
 		}
 		if (step != TB_DRAIN_WRITE || issue(drain))
-			return;
-	}
-}
-
-void tb_transfer_feed(struct tb_daemon *daemon)
-{
-	while (!cds_list_empty(&daemon->hungry) && daemon->in_flight_size < MAX_IN_FLIGHT_SIZE) {
-		struct tb_drain *drain = cds_list_first_entry(&daemon->hungry, struct tb_drain, hungry);
-
-		cds_list_del(&drain->hungry);
-		drain->is_hungry = false;
-		tb_drain_pump(drain);
-		if (drain->is_hungry)
 			return;
 	}
 }

@@ -10,7 +10,4 @@ void tb_transfer_await(struct tb_drain *drain);
 /* Writes all that was finished when it was called; waits for the disk. */
 void tb_transfer_flush(struct tb_drain *drain);
 
-/* Gives the rings that waited for room a turn. */
-void tb_transfer_feed(struct tb_daemon *daemon);
-
 #endif

@@ -23,7 +23,8 @@ struct getopt_tables {
 	char shorts[2 * TB_OPTIONS_MAX + 3];
 };
 
-int tb_size_parse(const char *text, uint64_t *ret_size)
+/* "16K" and the like, in bytes. 0, -EINVAL, -ERANGE. */
+static int parse_size(const char *text, uint64_t *ret_size)
 {
 	static const char suffixes[] = "KMG";
 	unsigned long long value;
@@ -90,7 +91,7 @@ static int complain_value(const char *verb, const struct tb_option *option, cons
 static int convert_size(const char *verb, const struct tb_option *option, const char *value, char *text, size_t size)
 {
 	uint64_t number;
-	int err = tb_size_parse(value, &number);
+	int err = parse_size(value, &number);
 
 	if (err)
 		return complain_value(verb, option, value, err == -ERANGE ? "too large" :

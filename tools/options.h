@@ -37,9 +37,6 @@ typedef int (*tb_option_fn)(void *context, const struct tb_option *option, const
 int tb_options_parse(int argc, char **argv, const struct tb_option *table, int stop_early, tb_option_fn fn,
 		     void *context, int *ret_rest);
 
-/* "16K" and the like, in bytes. 0, -EINVAL, -ERANGE. */
-int tb_size_parse(const char *text, uint64_t *ret_size);
-
 /* Help lines of the table on stdout; the options' names, one a line. */
 void tb_options_help(const struct tb_option *table);
 void tb_options_list(const struct tb_option *table);
