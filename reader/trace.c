@@ -121,7 +121,9 @@ static int read_file(const char *path, char **ret_text, size_t *ret_size)
 		return -errno;
 	if (fstat(fd, &st))
 		err = -errno;
-	else if (!S_ISREG(st.st_mode) || st.st_size > TB_METADATA_MAX_SIZE)
+	else if (!S_ISREG(st.st_mode))
+		err = S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
+	else if (st.st_size > TB_METADATA_MAX_SIZE)
 		err = -EFBIG;
 	else if (!(text = malloc(st.st_size + 1)))
 		err = -ENOMEM;

@@ -165,6 +165,8 @@ test_record_events() {
 	expect 'record: accounts' 0 "$tracebuf" record -o e1 -- "$hello" && check 'record: accounts' test "$(total)" = '9 0 0'
 	expect 'view' 0 "$tracebuf" view e1 && check 'view: a line for each event' test "$(wc -l <stdout)" -eq 9
 	expect 'view --json' 0 "$tracebuf" view --json e1 && check 'view --json' is_json stdout
+	mkdir -p odd/metadata
+	expect_line 'odd/metadata: Is a directory' 'view: a directory for metadata' 1 "$tracebuf" view odd
 	expect_line 'not a time' 'view: a day that is none' 1 "$tracebuf" view --from 2026-02-30T00:00:00 e1
 	expect_line 'event.*empty' 'view: an empty pattern' 1 "$tracebuf" view -e '' e1
 	expect_line 'process.*empty' 'view: an empty process' 1 "$tracebuf" view -p '' e1
