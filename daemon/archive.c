@@ -36,7 +36,7 @@ static void format_time(uint64_t realtime_ns, char text[32])
 	strftime(text, 32, "%Y%m%dT%H%M%S+0000", &tm);
 }
 
-/* Makes the directory, named by format and the first number that is free, with an index/. A descriptor or -errno. */
+/* Makes the directory, named by prefix and the first number that is free, with an index/. A descriptor or -errno. */
 static int make_numbered(const char *prefix, char *path, size_t size)
 {
 	for (unsigned int nr = 1; nr < 1000000; nr++) {

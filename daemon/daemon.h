@@ -57,7 +57,6 @@ struct tb_daemon {
 	struct tb_completion signal_ready, stdin_ready, socket_ready;
 	int signal_fd;
 	unsigned int nr_clients;
-	bool ending;
 };
 
 /* One line on stderr. */

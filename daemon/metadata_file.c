@@ -214,10 +214,8 @@ int tb_metadata_replace(struct tb_recording *recording, int dir)
 		return ret;
 	ret = tb_file_replace(dir, "metadata", text, size, recording->sync);
 	free(text);
-	if (!ret && dir == recording->output_fd) {
-		recording->metadata_size = size;
+	if (!ret && dir == recording->output_fd)
 		recording->metadata_due = false;
-	}
 	return ret;
 }
 
@@ -259,6 +257,5 @@ int tb_metadata_adopt(struct tb_recording *recording)
 	for (size_t i = 0; i < metadata->nr_stream_classes && !ret; i++)
 		ret = adopt_class(recording, metadata->stream_class[i]);
 	tb_metadata_free(metadata);
-	recording->metadata_size = size;
 	return ret;
 }

@@ -43,7 +43,6 @@ struct tb_recording {
 	struct tb_clock_sample start;		/* when it was created */
 
 	struct cds_list_head classes;		/* tb_class.list, in the order of the metadata */
-	uint64_t metadata_size;			/* bytes of the metadata file that are right */
 	bool metadata_due;			/* some of it could not be written yet */
 
 	struct cds_list_head drains;		/* tb_drain.of_recording, oldest first */

@@ -58,7 +58,6 @@ static struct tb_ring *pop_all(struct tb_ring **stack)
 static void reap(void)
 {
 	struct tb_ring *ring = pop_all(&retired), *next;
-
 	bool restarted;
 
 	if (!ring)
