@@ -353,10 +353,12 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	if (!options.rundir) {
 		ret = tb_rundir_path(path);
-		if (ret) {
-			tb_say("no run directory: set TRACEBUF_RUNDIR or XDG_RUNTIME_DIR (%s)", strerror(-ret));
+		if (ret == -ENOENT)
+			tb_say("no run directory: set TRACEBUF_RUNDIR or XDG_RUNTIME_DIR");
+		else if (ret)
+			tb_say("run directory %s: must be absolute and shorter than %d bytes", tb_rundir_told(), TB_RUNDIR_SIZE);
+		if (ret)
 			return EXIT_FAILURE;
-		}
 		options.rundir = path;
 	}
 	daemon.home = options.home ? options.home : tb_home_choose(NULL);

@@ -41,6 +41,15 @@ int tb_rundir_path(char path[TB_RUNDIR_SIZE])
 	return default_path(path);
 }
 
+const char *tb_rundir_told(void)
+{
+	const char *dir = secure_getenv("TRACEBUF_RUNDIR");
+
+	if (!dir || !*dir)
+		dir = secure_getenv("XDG_RUNTIME_DIR");
+	return dir ? dir : "";
+}
+
 const char *tb_rundir_domain(const char *path)
 {
 	char usual[TB_RUNDIR_SIZE];

@@ -13,6 +13,8 @@
  * -ENAMETOOLONG, -EINVAL (not absolute).
  */
 int tb_rundir_path(char path[TB_RUNDIR_SIZE]);
+/* What the environment says of it, for who complains of that; "" if it says nothing. */
+const char *tb_rundir_told(void);
 
 /*
  * The domain of a process or a daemon whose run directory is path (NULL: it has none), in the kernel home: "" if that is

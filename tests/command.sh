@@ -101,6 +101,7 @@ test_usage() {
 lines'
 	expect_line 'disable-event: which events' 'no pattern' 1 "$tracebuf" disable-event
 	expect_line 'no daemon' 'no daemon' 1 "$tracebuf" list
+	expect_line 'near/here.*absolute' 'a run directory that is relative' 1 env TRACEBUF_RUNDIR=near/here "$tracebuf" list
 	for verb in $("$tracebuf" --list-commands); do
 		expect "$verb --help" 0 "$tracebuf" "$verb" --help && check "$verb --help" grep -q "tracebuf $verb" stdout
 		expect "$verb --list-options" 0 "$tracebuf" "$verb" --list-options &&

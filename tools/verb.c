@@ -239,8 +239,8 @@ static int ask_daemon(struct control_call *call)
 		return tb_complain(TB_EXIT_ERROR, "%s: no run directory: set TRACEBUF_RUNDIR or XDG_RUNTIME_DIR",
 				   call->verb->name);
 	if (err)
-		return tb_complain(TB_EXIT_ERROR, "%s: run directory: %s", call->verb->name,
-				   err == -EINVAL ? "not an absolute path" : strerror(-err));
+		return tb_complain(TB_EXIT_ERROR, "%s: run directory %s: must be absolute and shorter than %d bytes",
+				   call->verb->name, tb_rundir_told(), TB_RUNDIR_SIZE);
 	err = tb_client_call(rundir, &call->request, &response);
 	if (err)
 		return complain_call(call->verb->name, rundir, err);
