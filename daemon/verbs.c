@@ -292,7 +292,9 @@ static int run_stop(struct tb_daemon *daemon, const struct tb_request *request, 
 	return recording ? tb_recording_stop(recording, &answer->message) : -ENOENT;
 }
 
-static int run_status(struct tb_daemon *daemon, const struct tb_request *request, struct tb_answer *answer)
+/* Of the trace that the request names, or of all. */
+static int show(struct tb_daemon *daemon, const struct tb_request *request, struct tb_answer *answer,
+		void (*print)(FILE *out, struct tb_daemon *daemon, struct tb_recording *only, bool json))
 {
 	struct tb_recording *recording = NULL;
 
@@ -302,22 +304,18 @@ static int run_status(struct tb_daemon *daemon, const struct tb_request *request
 			return -ENOENT;
 	}
 	tb_discovery_settle(daemon);
-	tb_status_print(answer->out, daemon, recording, wants_json(request));
+	print(answer->out, daemon, recording, wants_json(request));
 	return 0;
+}
+
+static int run_status(struct tb_daemon *daemon, const struct tb_request *request, struct tb_answer *answer)
+{
+	return show(daemon, request, answer, tb_status_print);
 }
 
 static int run_list(struct tb_daemon *daemon, const struct tb_request *request, struct tb_answer *answer)
 {
-	struct tb_recording *recording = NULL;
-
-	if (tb_request_get(request, "trace")) {
-		recording = find_trace(daemon, request, &answer->message);
-		if (!recording)
-			return -ENOENT;
-	}
-	tb_discovery_settle(daemon);
-	tb_list_print(answer->out, daemon, recording, wants_json(request));
-	return 0;
+	return show(daemon, request, answer, tb_list_print);
 }
 
 static int run_snapshot(struct tb_daemon *daemon, const struct tb_request *request, struct tb_answer *answer)
