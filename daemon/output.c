@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "metadata_file.h"
-#include "reader/quote.h"
+#include "reader/process_line.h"
 #include "tape.h"
 #include "transfer.h"
 
@@ -134,17 +134,6 @@ void tb_output_check(struct tb_recording *recording)
 	close(fd);
 }
 
-static void print_process(FILE *out, const struct tb_process_info *info)
-{
-	fprintf(out, "{\"pid\":%d,\"incarnation\":%" PRIu64 ",\"parent_pid\":%d,\"procname\":", info->pid,
-		info->incarnation, info->parent_pid);
-	tb_quote(out, info->procname);
-	fputs(",\"executable\":", out);
-	tb_quote(out, info->executable);
-	fprintf(out, ",\"start\":%" PRIu64 ".%09" PRIu64 "}\n", info->realtime_ns / 1000000000,
-		info->realtime_ns % 1000000000);
-}
-
 void tb_output_append(struct tb_recording *recording, const char *name, const char *line, size_t size)
 {
 	int fd = openat(recording->output_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW |
@@ -164,7 +153,7 @@ void tb_output_describe(struct tb_recording *recording, const struct tb_process 
 
 	if (!out)
 		return;
-	print_process(out, &process->info);
+	tb_process_line(out, &process->info);
 	if (!tb_text_close(out, &line))
 		tb_output_append(recording, ".processes", line, size);
 	free(line);

@@ -100,6 +100,21 @@ static void judge(struct fixture *fixture, const char *path, bool complete)
 	ledger_free(&ledger);
 }
 
+/* Who recorded is told as the daemon tells it, a line for each. */
+static void check_processes(const char *path)
+{
+	char file[128], *text;
+	unsigned int nr = 0;
+
+	snprintf(file, sizeof(file), "%s/.processes", path);
+	text = read_file(file);
+	CU_ASSERT(text != NULL);
+	for (const char *at = text; at && (at = strstr(at, "\"procname\":\"traced\",\"executable\":\"/")); at++)
+		nr++;
+	TB_ASSERT_EQUAL(nr, NR_PROGRAMS);
+	free(text);
+}
+
 /* An overwrite ring of which nothing is on disk: its last events, in one piece. */
 static void recover_alone(void)
 {
@@ -116,6 +131,7 @@ static void recover_alone(void)
 		TB_ASSERT_EQUAL(recover(&fixture, path, NULL, &outcome), 0);
 		outcome_free(&outcome);
 		judge(&fixture, path, false);
+		check_processes(path);
 		fixture_close(&fixture);
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What processes consisted of, from what is left of their files into a recovered trace: the file .statedump and, where
- * addresses are recorded, the stream by which other readers name them.
+ * Who processes were and what they consisted of, from what is left of their files into a recovered trace: the files
+ * .processes and .statedump and, where addresses are recorded, the stream by which other readers name them.
  *
  * Invariant: a statedump is taken only if it is whole by its own checksum. It was being written when all ended, or lies
  * in a page that is not there: then the trace has none of that process, and is no worse for it otherwise.
@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "../reader/places.h"
+#include "../reader/process_line.h"
 #include "../reader/statedump_line.h"
 #include "../reader/statedump_stream.h"
 
@@ -48,6 +49,16 @@ static int by_process(const void *a, const void *b)
 	return x->incarnation < y->incarnation ? -1 : x->incarnation > y->incarnation;
 }
 
+typedef void (*print_fn)(const struct tb_recovery *recovery, const struct tb_remains_ring *ring, FILE *out);
+
+static void print_process(const struct tb_recovery *recovery, const struct tb_remains_ring *ring, FILE *out)
+{
+	const struct tb_remains_process *process = tb_remains_process_of(recovery->remains, ring);
+
+	if (process)
+		tb_process_line(out, &process->info);
+}
+
 static void print_state(const struct tb_recovery *recovery, const struct tb_remains_ring *ring, FILE *out)
 {
 	const struct tb_remains_process *process = NULL;
@@ -65,7 +76,7 @@ static void print_state(const struct tb_recovery *recovery, const struct tb_rema
 }
 
 /* The lines of all processes, each by one of its rings. 0, -ENOMEM. */
-static int print_states(const struct tb_recovery *recovery, FILE *out)
+static int print_all(const struct tb_recovery *recovery, print_fn print, FILE *out)
 {
 	const struct tb_remains_ring **ring = calloc(recovery->nr_rings + 1, sizeof(*ring));
 
@@ -76,14 +87,14 @@ static int print_states(const struct tb_recovery *recovery, FILE *out)
 	qsort(ring, recovery->nr_rings, sizeof(*ring), by_process);
 	for (size_t i = 0; i < recovery->nr_rings; i++)
 		if (!i || by_process(&ring[i - 1], &ring[i]))
-			print_state(recovery, ring[i], out);
+			print(recovery, ring[i], out);
 	free(ring);
 	return 0;
 }
 
-static int write_lines(const struct tb_recovery *recovery, int dir)
+static int write_lines(const struct tb_recovery *recovery, int dir, const char *name, print_fn print)
 {
-	int fd = openat(dir, ".statedump", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), ret;
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), ret;
 	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
 	bool is_empty;
 
@@ -93,12 +104,12 @@ static int write_lines(const struct tb_recovery *recovery, int dir)
 			close(fd);
 		return ret;
 	}
-	ret = print_states(recovery, out);
+	ret = print_all(recovery, print, out);
 	is_empty = ftell(out) == 0;
 	if (fclose(out) && !ret)
 		ret = -errno;
 	if (is_empty)
-		unlinkat(dir, ".statedump", 0);
+		unlinkat(dir, name, 0);
 	return ret;
 }
 
@@ -166,8 +177,10 @@ static int write_stream(const uint8_t uuid[16], int dir, const char *below)
 
 int tb_recovered_state(struct tb_recovery *recovery, int dir, bool is_alone)
 {
-	int ret = write_lines(recovery, dir);
+	int ret = write_lines(recovery, dir, ".processes", print_process);
 
+	if (!ret)
+		ret = write_lines(recovery, dir, ".statedump", print_state);
 	if (ret || !tb_recovered_state_has_ip(recovery))
 		return ret;
 	ret = add_class(recovery);

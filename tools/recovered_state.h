@@ -5,8 +5,8 @@
 #include "recovery.h"
 
 /*
- * Writes the file .statedump of a recovered trace into its directory dir: what the process files beside its rings say of
- * threads, maps and loaded objects. What cannot be read is left out. If its rings record addresses, the class of the
+ * Writes the files .processes and .statedump of a recovered trace into its directory dir: who its processes were, and
+ * what the process files beside its rings say of threads, maps and loaded objects. What cannot be read is left out. If its rings record addresses, the class of the
  * stream of statedumps is added to recovery's; and, if the trace is_alone (nothing of it is on disk), that stream is
  * written. 0 or -errno.
  */
