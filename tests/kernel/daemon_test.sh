@@ -4,6 +4,7 @@
 # What the shell tests of the daemon in the kernel home begin with, read in by each: where programs are, verdicts, and
 # waiting for a daemon. Without the module they are skipped.
 set -u
+# shellcheck disable=SC2034 # for those that read this in
 tracebuf=$TB_BUILD/tracebuf hello=$TB_BUILD/examples/hello
 passed=0 failed=0
 cd /tmp || exit 1
