@@ -54,6 +54,7 @@ struct tb_daemon {
 	struct cds_list_head *next_process;			/* where the tick goes on */
 	int retry;						/* errno: all that is there must be listed again; 0: no */
 	uint64_t retry_since_ns;				/* when that failed first; 0: it did not */
+	bool has_waiting;		/* a trace could not be taken over: whatever explains its rings stays (takeover.c) */
 	struct tb_completion signal_ready, stdin_ready, socket_ready;
 	int signal_fd;
 	unsigned int nr_clients;

@@ -18,6 +18,7 @@
 #include "kernel.h"
 #include "libtracebuf/stream_id.h"
 #include "reader/ring.h"
+#include "takeover.h"
 
 #define CONTROL_TRIES 10000
 
@@ -342,6 +343,8 @@ static void stray_listed(void *data, const struct tb_netlink_attributes *attribu
 	for (int i = 0; i < TRACEBUF_NR_SLOTS; i++)
 		if (strays->daemon->recording[i] && strays->daemon->recording[i]->slot.generation == generation)
 			return;
+	if (tb_takeover_waits(strays->daemon, generation))
+		return;
 	strays->generation[strays->nr++] = generation;
 }
 

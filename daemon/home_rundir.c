@@ -27,6 +27,7 @@
 #include "drain.h"
 #include "enable.h"
 #include "ringfile.h"
+#include "takeover.h"
 
 /* Largest addition that a futex operation's 12 bits hold. */
 #define MAX_FUTEX_ADD 2047u
@@ -123,9 +124,12 @@ static int remove_strays(struct tb_daemon *daemon)
 {
 	int ret = 0;
 
-	for (int i = 0; i < TRACEBUF_NR_SLOTS && !ret; i++)
-		if (!daemon->recording[i] && daemon->control.page.slot[i].generation)
+	for (int i = 0; i < TRACEBUF_NR_SLOTS && !ret; i++) {
+		uint64_t generation = daemon->control.page.slot[i].generation;
+
+		if (generation && !daemon->recording[i] && !tb_takeover_waits(daemon, generation))
 			ret = tb_control_set_slot(&daemon->control, i, NULL, NULL, 0);
+	}
 	return ret;
 }
 
@@ -173,7 +177,7 @@ static void sweep(struct tb_daemon *daemon)
 			close(fd);
 		return;
 	}
-	while ((entry = readdir(dir)))
+	while (!daemon->has_waiting && (entry = readdir(dir)))
 		sweep_file(daemon, fd, entry->d_name);
 	closedir(dir);
 }
@@ -215,6 +219,8 @@ static bool keeps_process(struct tb_process *process)
 
 static void remove_process(struct tb_process *process)
 {
+	if (process->daemon->has_waiting)
+		return;
 	unlinkat(process->daemon->rundir.procs_fd, process->name, 0);
 }
 

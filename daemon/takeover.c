@@ -6,7 +6,8 @@
  * other way round, except that a trace which the control page shows as stopped stays so (state.c). What was written
  * is found in the stream files and in the rings' consumed words (tape.c), so nothing is written twice and nothing is
  * left out. A directory without .trace belongs to a trace that was destroyed. One whose rings are in another home than
- * ours is left alone.
+ * ours is left alone, and so is one that we cannot take over now (its output cannot be opened, memory is short): what its
+ * rings hold is nowhere else.
  */
 #define _GNU_SOURCE
 #include "takeover.h"
@@ -63,7 +64,8 @@ static bool was_stopped(const struct tb_recording *recording)
 	       control->was_stopped[recording->number];
 }
 
-static int resume(struct tb_recording *recording)
+/* What .trace says, of a trace that the home still has. */
+static int identify(struct tb_recording *recording)
 {
 	struct tb_daemon *daemon = recording->daemon;
 	int ret = tb_recording_open_rings(recording);
@@ -74,10 +76,14 @@ static int resume(struct tb_recording *recording)
 		recording->slot.active = 0;
 	if (!ret && daemon->recording[recording->number])
 		ret = -EEXIST;
-	if (!ret)
-		ret = daemon->home->adopt(recording);
-	if (!ret)
-		ret = daemon->home->watch(recording);
+	return ret ? ret : daemon->home->adopt(recording);
+}
+
+static int resume(struct tb_recording *recording)
+{
+	struct tb_daemon *daemon = recording->daemon;
+	int ret = daemon->home->watch(recording);
+
 	if (!ret)
 		ret = open_output(recording);
 	if (ret)
@@ -90,12 +96,33 @@ static int resume(struct tb_recording *recording)
 	return ret;
 }
 
+bool tb_takeover_waits(const struct tb_daemon *daemon, uint64_t generation)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "%llu/.trace", (unsigned long long) generation);
+	return !faccessat(daemon->rundir.rings_fd, path, F_OK, 0);
+}
+
+static void complain(const struct tb_recording *recording, const char *name, int error, bool is_lost)
+{
+	if (error == -EXDEV)
+		tb_say("trace %s is not in the %s home: it waits for a daemon with the other --home", recording->slot.name,
+		       recording->daemon->home->name);
+	else if (!is_lost)
+		tb_say("trace %s (rings/%s, output %s) cannot be taken over now: %s; it is left to the next daemon, or to "
+		       "tracebuf recover", recording->slot.name, name, recording->output, strerror(-error));
+	else if (error != -ENOENT)
+		tb_say("trace %s (rings/%s) cannot be taken over: %s", recording->slot.name, name, strerror(-error));
+}
+
 static void directory_found(void *data, const char *name)
 {
 	struct tb_daemon *daemon = data;
 	struct tb_recording *recording;
 	char *end;
 	unsigned long long generation = strtoull(name, &end, 10);
+	bool is_lost;
 	int ret;
 
 	if (*end || !generation)
@@ -104,19 +131,17 @@ static void directory_found(void *data, const char *name)
 	if (!recording)
 		return;
 	recording->slot.generation = generation;
-	ret = resume(recording);
+	ret = identify(recording);
+	is_lost = ret == -ESTALE || ret == -EBADMSG || !tb_takeover_waits(daemon, generation);
+	if (!ret)
+		ret = resume(recording);
 	if (!ret)
 		return;
-	if (ret == -EXDEV) {
-		tb_say("trace %s is not in the %s home: it waits for a daemon with the other --home", recording->slot.name,
-		       daemon->home->name);
-		tb_recording_free(recording);
-		return;
-	}
-	if (ret != -ENOENT)
-		tb_say("trace %s (rings/%s) cannot be taken over: %s", recording->slot.name, name, strerror(-ret));
+	complain(recording, name, ret, is_lost);
+	daemon->has_waiting |= !is_lost;
 	tb_recording_free(recording);
-	tb_dir_remove(daemon->rundir.rings_fd, name);
+	if (is_lost)
+		tb_dir_remove(daemon->rundir.rings_fd, name);
 }
 
 int tb_takeover(struct tb_daemon *daemon)

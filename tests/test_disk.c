@@ -220,10 +220,51 @@ static void synced(void)
 	fixture_close(&fixture);
 }
 
+/* Where the trace directory was when the daemon was killed, there is something else now; then it is back. */
+static void output_away(void)
+{
+	uint64_t nr = tb_scaled(1000);
+	char output[96], away[96];
+	struct fixture fixture;
+	struct ledger ledger;
+
+	if (!fixture_open(&fixture))
+		return;
+	fixture.loud = true;
+	snprintf(output, sizeof(output), "%s/t", fixture.dir);
+	snprintf(away, sizeof(away), "%s/away", fixture.dir);
+	worker_shared(&fixture);
+	if (fixture_start(&fixture) && create_at(&fixture, "t", output)) {
+		TB_ASSERT_EQUAL(await(worker_start(&fixture, "traced", 0, 1, nr, "tick")), 0);
+		fixture_kill(&fixture);
+		TB_ASSERT_EQUAL(await(worker_start(&fixture, "traced", 1, 1, nr, "tick")), 0);
+		TB_ASSERT_EQUAL(rename(output, away), 0);
+		TB_ASSERT_EQUAL(symlink("/dev/null", output), 0);
+		CU_ASSERT(fixture_start(&fixture));
+		expect_complaint(&fixture);
+		CU_ASSERT(fixture_trace(&fixture, "other", "discard", 65536, 16, false));
+		TB_ASSERT_EQUAL(await(worker_start(&fixture, "traced", 2, 1, nr, "tick")), 0);
+		fixture_destroy(&fixture, "other");
+		fixture_stop(&fixture);
+		TB_ASSERT_EQUAL(unlink(output), 0);
+		TB_ASSERT_EQUAL(rename(away, output), 0);
+		if (fixture_start(&fixture) && fixture_destroy(&fixture, "t") && ledger_read(&ledger, output, 3)) {
+			ledger_assert_sound(&ledger);
+			for (unsigned int i = 0; i < 2; i++)
+				TB_ASSERT_EQUAL(ledger.writer[i].nr, nr);
+			ledger_free(&ledger);
+			referee(output, REFEREE_SILENT, NULL);
+		}
+	}
+	fixture_stop(&fixture);
+	fixture_close(&fixture);
+}
+
 int main(void)
 {
 	static const CU_TestInfo cases[] = {
 		{ "disk_full", disk_full }, { "directory_removed", directory_removed }, { "synced", synced },
+		{ "output_away", output_away },
 		CU_TEST_INFO_NULL,
 	};
 
