@@ -25,7 +25,8 @@ struct tb_file {
 	struct tb_object *object;	/* a reference */
 };
 
-int tb_copy_in(void *to, size_t known, unsigned long arg)
+/* Copies in a size-first struct: known bytes. 0, -E2BIG, -EINVAL (shorter than its first word), -EFAULT. */
+static int copy_in(void *to, size_t known, unsigned long arg)
 {
 	void __user *from = (void __user *)arg;
 	u32 size;
@@ -45,7 +46,8 @@ int tb_copy_in(void *to, size_t known, unsigned long arg)
 	return 0;
 }
 
-int tb_copy_out(unsigned long arg, const void *from, size_t known)
+/* As many bytes as the caller's size says. */
+static int copy_out(unsigned long arg, const void *from, size_t known)
 {
 	size_t size = min_t(size_t, *(const u32 *)from, known);
 
@@ -77,19 +79,19 @@ static struct tb_object *bound_object(const struct tb_file *self)
 static int do_register(unsigned long arg, struct tb_object **ret_object)
 {
 	struct tracebuf_ioc_register about;
-	int err = tb_copy_in(&about, sizeof(about), arg);
+	int err = copy_in(&about, sizeof(about), arg);
 
 	err = err ? err : tb_process_register(&about, ret_object);
-	return err ? err : tb_copy_out(arg, &about, sizeof(about));
+	return err ? err : copy_out(arg, &about, sizeof(about));
 }
 
 static int do_ring(unsigned long arg, struct tb_object **ret_object)
 {
 	struct tracebuf_ioc_ring about;
-	int err = tb_copy_in(&about, sizeof(about), arg);
+	int err = copy_in(&about, sizeof(about), arg);
 
 	err = err ? err : tb_ring_make(&about, ret_object);
-	return err ? err : tb_copy_out(arg, &about, sizeof(about));
+	return err ? err : copy_out(arg, &about, sizeof(about));
 }
 
 /* Under tb_lock: *ret_object is a reference. */
@@ -122,7 +124,7 @@ static int find_ring(u64 generation, const char *name, struct tb_object **ret_ob
 static int do_open(unsigned long arg, struct tb_object **ret_object)
 {
 	struct tracebuf_ioc_open about;
-	int err = tb_copy_in(&about, sizeof(about), arg);
+	int err = copy_in(&about, sizeof(about), arg);
 
 	if (err)
 		return err;
@@ -187,7 +189,7 @@ static bool is_previous(const struct tb_file *self)
 static int do_switch(struct tb_file *self, unsigned long arg)
 {
 	struct tracebuf_ioc_switch about;
-	int err = smp_load_acquire(&self->state) == FRESH ? tb_copy_in(&about, sizeof(about), arg) : -EBUSY;
+	int err = smp_load_acquire(&self->state) == FRESH ? copy_in(&about, sizeof(about), arg) : -EBUSY;
 
 	return err ? err : tb_ring_switch(about.instance);
 }
@@ -195,7 +197,7 @@ static int do_switch(struct tb_file *self, unsigned long arg)
 static int do_wait(struct tb_file *self, unsigned long arg)
 {
 	struct tracebuf_ioc_wait about;
-	int err = smp_load_acquire(&self->state) == FRESH ? tb_copy_in(&about, sizeof(about), arg) : -EBUSY;
+	int err = smp_load_acquire(&self->state) == FRESH ? copy_in(&about, sizeof(about), arg) : -EBUSY;
 
 	if (err)
 		return err;
@@ -221,9 +223,9 @@ static int do_describe(struct tb_file *self, unsigned long arg)
 	struct tb_process *process;
 	int err = own_process(self, &process);
 
-	err = err ? err : tb_copy_in(&about, sizeof(about), arg);
+	err = err ? err : copy_in(&about, sizeof(about), arg);
 	err = err ? err : tb_process_describe(process, &about);
-	return err ? err : tb_copy_out(arg, &about, sizeof(about));
+	return err ? err : copy_out(arg, &about, sizeof(about));
 }
 
 static int do_enable(struct tb_file *self, unsigned long arg)
@@ -232,7 +234,7 @@ static int do_enable(struct tb_file *self, unsigned long arg)
 	struct tb_process *process;
 	int err = own_process(self, &process);
 
-	err = err ? err : tb_copy_in(&about, sizeof(about), arg);
+	err = err ? err : copy_in(&about, sizeof(about), arg);
 	if (err)
 		return err;
 	return about.reserved ? -EINVAL : tb_process_enable(process, &about);
@@ -241,21 +243,21 @@ static int do_enable(struct tb_file *self, unsigned long arg)
 static int do_get(struct tb_ring *ring, unsigned long arg)
 {
 	struct tracebuf_ioc_get about;
-	int err = tb_copy_in(&about, sizeof(about), arg), result;
+	int err = copy_in(&about, sizeof(about), arg), result;
 
 	if (err)
 		return err;
 	result = tb_ring_get(ring, &about);
 	if (result && result != -EAGAIN)
 		return result;
-	err = tb_copy_out(arg, &about, sizeof(about));
+	err = copy_out(arg, &about, sizeof(about));
 	return err ? err : result;
 }
 
 static int do_put(struct tb_ring *ring, unsigned long arg)
 {
 	struct tracebuf_ioc_put about;
-	int err = tb_copy_in(&about, sizeof(about), arg);
+	int err = copy_in(&about, sizeof(about), arg);
 
 	if (err)
 		return err;

@@ -65,7 +65,7 @@ struct tb_user *tb_user_get(kuid_t uid)
 	return user;
 }
 
-struct tb_user *tb_user_hold(struct tb_user *user)
+static struct tb_user *hold_user(struct tb_user *user)
 {
 	refcount_inc(&user->ref);
 	return user;
@@ -199,7 +199,7 @@ int tb_pages_init(struct tb_pages *pages, u64 size, struct tb_user *user, int no
 
 	pages->nr_max = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
 	pages->levels = levels_for(pages->nr_max);
-	pages->user = user ? tb_user_hold(user) : NULL;
+	pages->user = user ? hold_user(user) : NULL;
 	pages->node = node;
 	root = allocate(pages);
 	if (IS_ERR(root)) {

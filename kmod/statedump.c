@@ -386,7 +386,8 @@ static int write_accounted(struct output *output, const struct collection *all, 
 	return err;
 }
 
-int tb_statedump(struct tb_process *process, u64 generation)
+/* Sleeps, takes mmap_lock of the process: without tb_lock; the caller holds a reference. */
+static int dump_process(struct tb_process *process, u64 generation)
 {
 	struct collection all = { 0 };
 	struct output *output;
@@ -454,7 +455,7 @@ int tb_statedump_trace(u64 generation)
 	for (i = 0; i < nr; i++) {
 		/* One that is just dying keeps the dump that it has. */
 		if (!fatal_signal_pending(current))
-			tb_statedump(list[i], generation);
+			dump_process(list[i], generation);
 		tb_object_put(&list[i]->object);
 		cond_resched();
 	}
@@ -477,7 +478,7 @@ static void do_later(struct work_struct *work)
 	/* What changes from here on is for the next one. */
 	clear_bit(0, &later->process->dump_due);
 	smp_mb__after_atomic();
-	tb_statedump(later->process, later->generation);
+	dump_process(later->process, later->generation);
 	revert_creds(before);
 	put_cred(later->cred);
 	tb_object_put(&later->process->object);

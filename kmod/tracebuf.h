@@ -55,9 +55,8 @@ extern unsigned int tb_max_user_traces;		/* of one user; as tb_max_user_pages */
 /* A user: what its objects have of pages. */
 struct tb_user;
 struct tb_user *tb_user_get(kuid_t uid);	/* NULL: no memory */
-struct tb_user *tb_user_hold(struct tb_user *user);
 void tb_user_put(struct tb_user *user);
-/* Pages in all, nodes of page lists included; events lost because a page or a ring was refused. */
+/* Pages in all, nodes of page lists included; pages and processes that were refused for a limit. */
 unsigned long tb_pages_total(void);
 extern atomic64_t tb_nr_refused;
 
@@ -282,9 +281,7 @@ void tb_processes_evaluate(void);
 
 /* ---- statedump.c ---- */
 
-/* Writes the process's statedump. Sleeps, takes mmap_lock of the process: without tb_lock; the caller holds a reference. */
-int tb_statedump(struct tb_process *process, u64 generation);
-/* Of every process that the trace sees; the caller does not hold tb_lock. */
+/* Writes the statedump of every process that the trace sees; the caller does not hold tb_lock. */
 int tb_statedump_trace(u64 generation);
 /* The same, soon, from tb_dump_wq; under tb_lock or not. For processes that register while they are traced. */
 void tb_statedump_later(struct tb_process *process, u64 generation);
@@ -340,9 +337,6 @@ void tb_device_exit(void);
 bool tb_device_is_open(unsigned int fd);	/* is this current's descriptor of the device? */
 /* The ioctls on a file opened to read, which debugfs files have as well. */
 long tb_reader_ioctl(struct tb_object *object, unsigned int number, unsigned long arg);
-/* Copies in a size-first struct: known bytes, -E2BIG, -EINVAL (shorter than its first word), -EFAULT. */
-int tb_copy_in(void *to, size_t known, unsigned long arg);
-int tb_copy_out(unsigned long arg, const void *from, size_t known);	/* as many bytes as the caller's size says */
 
 /* ---- debugfs.c: the tree. All under tb_lock but init and exit; NULL dentries are fine where debugfs is off ---- */
 

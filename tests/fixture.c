@@ -130,6 +130,27 @@ bool fixture_try_start(struct fixture *fixture, int *ret_status)
 	return is_ready;
 }
 
+char *fixture_complaints(const struct fixture *fixture)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/daemon.err", fixture->dir);
+	return read_file(path);
+}
+
+/* Has the daemon said anything on stderr? Asserts that it did not (loud: that no sanitizer did). */
+static void assert_quiet(struct fixture *fixture)
+{
+	char *text = fixture_complaints(fixture);
+	bool is_bad;
+
+	is_bad = text && (fixture->loud ? strstr(text, "Sanitizer") || strstr(text, "runtime error") : text[0] != 0);
+	if (is_bad)
+		tb_note("tracebufd: %.4000s", text);
+	CU_ASSERT(!is_bad);
+	free(text);
+}
+
 bool fixture_start(struct fixture *fixture)
 {
 	int status;
@@ -137,7 +158,7 @@ bool fixture_start(struct fixture *fixture)
 
 	if (!is_ready) {
 		tb_note("tracebufd does not start: status %x", (unsigned int) status);
-		fixture_assert_quiet(fixture);
+		assert_quiet(fixture);
 	}
 	CU_ASSERT(is_ready);
 	return is_ready;
@@ -153,7 +174,7 @@ void fixture_stop(struct fixture *fixture)
 	status = await(fixture->daemon);
 	fixture->daemon = 0;
 	TB_ASSERT_EQUAL(status, 0);
-	fixture_assert_quiet(fixture);
+	assert_quiet(fixture);
 }
 
 void fixture_kill(struct fixture *fixture)
@@ -163,26 +184,6 @@ void fixture_kill(struct fixture *fixture)
 	kill(fixture->daemon, SIGKILL);
 	await(fixture->daemon);
 	fixture->daemon = 0;
-}
-
-char *fixture_complaints(const struct fixture *fixture)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), "%s/daemon.err", fixture->dir);
-	return read_file(path);
-}
-
-void fixture_assert_quiet(struct fixture *fixture)
-{
-	char *text = fixture_complaints(fixture);
-	bool is_bad;
-
-	is_bad = text && (fixture->loud ? strstr(text, "Sanitizer") || strstr(text, "runtime error") : text[0] != 0);
-	if (is_bad)
-		tb_note("tracebufd: %.4000s", text);
-	CU_ASSERT(!is_bad);
-	free(text);
 }
 
 static int request(struct fixture *fixture, const char *verb, va_list args)

@@ -31,8 +31,6 @@ bool fixture_start(struct fixture *fixture);	/* the daemon, until it says that i
 bool fixture_try_start(struct fixture *fixture, int *ret_status);
 void fixture_stop(struct fixture *fixture);	/* SIGTERM; it must exit 0 */
 void fixture_kill(struct fixture *fixture);	/* SIGKILL */
-/* Has the daemon said anything on stderr? Asserts that it did not (loud: that no sanitizer did). */
-void fixture_assert_quiet(struct fixture *fixture);
 /* All that the daemon has said on stderr, for free(). */
 char *fixture_complaints(const struct fixture *fixture);
 

@@ -145,7 +145,7 @@ size_t writer_ring_size(const struct writer_ring *ring)
 	return (size_t) ring->arg.total_size;
 }
 
-void writer_fill_silently(struct writer_ring *ring)
+static void fill_silently(struct writer_ring *ring)
 {
 	uint64_t seq = ring->producer->position / ring->subbuf_size;
 	struct tracebuf_packet packet = {
@@ -170,7 +170,7 @@ void writer_fill_silently(struct writer_ring *ring)
 
 int writer_fill(struct writer_ring *ring)
 {
-	writer_fill_silently(ring);
+	fill_silently(ring);
 	return device_switch(ring->arg.instance);
 }
 

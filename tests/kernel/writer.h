@@ -50,8 +50,6 @@ bool writer_start(struct writer *writer, const char *domain, const struct contro
 size_t writer_ring_size(const struct writer_ring *ring);
 /* Fills the current sub-buffer with a valid packet that has no event, leaves it, and tells the kernel. */
 int writer_fill(struct writer_ring *ring);
-/* The same without telling. */
-void writer_fill_silently(struct writer_ring *ring);
 void writer_unmap(struct writer_ring *ring);
 
 /* Is this a superblock with a right checksum, of this kind? Asserts what all superblocks of the kernel have. */
