@@ -101,6 +101,8 @@ test_usage() {
 lines'
 	expect_line 'disable-event: which events' 'no pattern' 1 "$tracebuf" disable-event
 	expect_line 'no daemon' 'no daemon' 1 "$tracebuf" list
+	# shellcheck disable=SC2016 # for the inner shell
+	expect_line 'cannot be written' 'help to a full disk' 1 sh -c '"$0" --help >/dev/full' "$tracebuf"
 	expect_line 'near/here.*absolute' 'a run directory that is relative' 1 env TRACEBUF_RUNDIR=near/here "$tracebuf" list
 	for verb in $("$tracebuf" --list-commands); do
 		expect "$verb --help" 0 "$tracebuf" "$verb" --help && check "$verb --help" grep -q "tracebuf $verb" stdout

@@ -63,17 +63,7 @@ static int print_help(void)
 	return TB_EXIT_OK;
 }
 
-static int run_verb(const struct tb_verb *verb, int argc, char **argv)
-{
-	int code = verb->run ? verb->run(argc, argv) : tb_control_main(verb, argc, argv);
-
-	/* What a full disk or a closed pipe swallowed must not pass for success. */
-	if ((fflush(stdout) || ferror(stdout)) && code == TB_EXIT_OK)
-		return tb_complain(TB_EXIT_ERROR, "%s: standard output cannot be written", verb->name);
-	return code;
-}
-
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	const struct tb_verb *verb;
 	const char *name = argc > 1 ? argv[1] : "";
@@ -93,5 +83,15 @@ int main(int argc, char **argv)
 	verb = find_verb(name);
 	if (!verb)
 		return tb_complain(TB_EXIT_UNDEFINED, "'%s': no such verb (see tracebuf --help)", name);
-	return run_verb(verb, argc - 1, argv + 1);
+	return verb->run ? verb->run(argc - 1, argv + 1) : tb_control_main(verb, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int code = run(argc, argv);
+
+	/* What a full disk or a closed pipe swallowed must not pass for success. */
+	if ((fflush(stdout) || ferror(stdout)) && code == TB_EXIT_OK)
+		return tb_complain(TB_EXIT_ERROR, "%s: standard output cannot be written", argv[1]);
+	return code;
 }
