@@ -175,6 +175,11 @@ test_record_events() {
 	expect_line 'process.*empty' 'view: an empty process' 1 "$tracebuf" view -p '' e1
 	expect_line 'sysroot.*no-such' 'view: no such directory' 1 "$tracebuf" view --sysroot /no-such e1
 	expect_line 'debug-dir.*no directory' 'view: a file for a directory' 1 "$tracebuf" view --debug-dir /etc/passwd e1
+	for i in 0 1 2 3 4 5 6 7 8 9; do
+		mkdir -p "tracebuf-true-$(date -d "$i seconds" +%Y%m%d-%H%M%S)/file"
+	done
+	expect 'record: twice in a second' 0 "$tracebuf" record true && ok 'record: twice in a second'
+	rm -rf tracebuf-true-*
 	expect 'record: -e' 0 "$tracebuf" record -o e2 -e 'nobody:*' -- "$hello" && check 'record: -e' test "$(total)" = '0 0 0'
 	expect 'record: overwrite' 0 "$tracebuf" record -o e3 --mode overwrite --context none -- "$hello" &&
 		check 'record: overwrite' test "$(total)" = '9 0 0'

@@ -26,6 +26,7 @@
 #include "tree.h"
 
 #define PRELOAD_SIZE 32768
+#define MAX_NAMESAKES 1000
 
 struct recording {
 	char directory[PATH_MAX];
@@ -162,17 +163,23 @@ static void make_name(const char *command, char *name, size_t size)
 	}
 }
 
+/* A second may have more than one recording: those that come later get a number. */
 static int default_directory(struct recording *recording, const char *name)
 {
-	char date[32], cwd[PATH_MAX - 128];
+	char date[32], cwd[PATH_MAX - 160], number[16] = "";
 	time_t now = time(NULL);
 	struct tm tm;
 
 	if (!getcwd(cwd, sizeof(cwd)))
 		return tb_complain(TB_EXIT_ERROR, "record: the current directory has no path: %s", strerror(errno));
 	strftime(date, sizeof(date), "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
-	snprintf(recording->directory, sizeof(recording->directory), "%s/tracebuf-%s-%s", strcmp(cwd, "/") ? cwd : "",
-		 name, date);
+	for (unsigned int i = 2; i < MAX_NAMESAKES; i++) {
+		snprintf(recording->directory, sizeof(recording->directory), "%s/tracebuf-%s-%s%s",
+			 strcmp(cwd, "/") ? cwd : "", name, date, number);
+		if (access(recording->directory, F_OK))
+			break;
+		snprintf(number, sizeof(number), "-%u", i);
+	}
 	return 0;
 }
 
