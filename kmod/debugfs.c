@@ -161,7 +161,7 @@ static void show_trace(struct seq_file *seq, const struct tb_trace *trace)
 	list_for_each_entry(ring, &trace->rings, of_trace)
 		add_ring(&sums, ring);
 	seq_printf(seq, "trace: %s slot=%u generation=%llu uid=%u", trace->name, trace->slot, trace->generation,
-		   from_kuid_munged(&init_user_ns, trace->uid));
+		   from_kuid_munged(&init_user_ns, trace->owner.cred->euid));
 	show_text(seq, "directory", trace->directory);
 	show_text(seq, "domain", trace->domain);
 	seq_printf(seq, " active=%d channels=%u rings=%lu pages=%lu discarded=%llu daemon=%d alive=%d persistent=%d\n",
@@ -180,7 +180,7 @@ static void show_process(struct seq_file *seq, struct tb_process *process)
 	list_for_each_entry(ring, &process->rings, of_process)
 		add_ring(&sums, ring);
 	seq_printf(seq, "process: %s pid=%d uid=%u", process->name, process->pid,
-		   from_kuid_munged(&init_user_ns, process->uid));
+		   from_kuid_munged(&init_user_ns, process->owner.cred->euid));
 	show_text(seq, "procname", process->procname);
 	show_text(seq, "domain", process->domain);
 	seq_printf(seq, " events=%u rings=%lu pages=%lu discarded=%llu gone=%d\n", process->nr_descriptions,

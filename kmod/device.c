@@ -101,7 +101,7 @@ static int find_process(const char *name, struct tb_object **ret_object)
 
 	if (!process)
 		return -ENOENT;
-	if (!tb_may_access(process->uid, process->user_ns))
+	if (!tb_may_access(&process->owner))
 		return -EACCES;
 	*ret_object = tb_object_get(&process->object);
 	return 0;
@@ -114,8 +114,7 @@ static int find_ring(u64 generation, const char *name, struct tb_object **ret_ob
 
 	if (!ring)
 		return -ENOENT;
-	if (!tb_may_access(trace->uid, trace->user_ns) &&
-	    !tb_may_access(ring->process->uid, ring->process->user_ns))
+	if (!tb_may_access(&trace->owner) && !tb_may_access(&ring->process->owner))
 		return -EACCES;
 	*ret_object = tb_object_get(&ring->object);
 	return 0;

@@ -59,7 +59,7 @@ static int put_trace(struct sk_buff *skb, struct netlink_callback *cb, const str
 		   !nla_put(skb, TRACEBUF_A_UUID, sizeof(uuid), uuid) &&
 		   !nla_put_string(skb, TRACEBUF_A_DIRECTORY, trace->directory) &&
 		   !nla_put_string(skb, TRACEBUF_A_DOMAIN, trace->domain) &&
-		   !nla_put_u32(skb, TRACEBUF_A_ACTIVE, trace->active) && !put_uid(skb, cb, trace->uid) &&
+		   !nla_put_u32(skb, TRACEBUF_A_ACTIVE, trace->active) && !put_uid(skb, cb, trace->owner.cred->euid) &&
 		   !put_u64(skb, TRACEBUF_A_NR_RINGS, nr_rings) && !put_u64(skb, TRACEBUF_A_NR_PAGES, nr_pages) &&
 		   (!trace->is_persistent || !nla_put_u32(skb, TRACEBUF_A_PERSISTENT, 1)));
 }
@@ -71,7 +71,7 @@ int tb_netlink_dump_traces(struct sk_buff *skb, struct netlink_callback *cb)
 	for (; cb->args[0] < TRACEBUF_NR_SLOTS; cb->args[0]++) {
 		const struct tb_trace *trace = tb_trace_in(cb->args[0]);
 
-		if (trace && tb_netlink_may(cb->skb, trace->uid, trace->user_ns) && put_trace(skb, cb, trace))
+		if (trace && tb_netlink_may(cb->skb, &trace->owner) && put_trace(skb, cb, trace))
 			break;
 	}
 	mutex_unlock(&tb_lock);
@@ -93,7 +93,8 @@ static int put_process(struct sk_buff *skb, struct netlink_callback *cb, const s
 		nr_pages += READ_ONCE(ring->object.pages.nr);
 	}
 	return end(skb, head, !nla_put_string(skb, TRACEBUF_A_FILE_NAME, process->name) &&
-		   !put_uid(skb, cb, process->uid) && !nla_put_string(skb, TRACEBUF_A_DOMAIN, process->domain) &&
+		   !put_uid(skb, cb, process->owner.cred->euid) &&
+		   !nla_put_string(skb, TRACEBUF_A_DOMAIN, process->domain) &&
 		   !put_u64(skb, TRACEBUF_A_NR_RINGS, nr_rings) && !put_u64(skb, TRACEBUF_A_NR_PAGES, nr_pages) &&
 		   !nla_put_u32(skb, TRACEBUF_A_IS_GONE, process->gone));
 }
@@ -107,7 +108,7 @@ int tb_netlink_dump_processes(struct sk_buff *skb, struct netlink_callback *cb)
 	list_for_each_entry(process, &tb_processes, list) {
 		if (process->serial <= cb->args[0])
 			continue;
-		if (tb_netlink_may(cb->skb, process->uid, process->user_ns) && put_process(skb, cb, process))
+		if (tb_netlink_may(cb->skb, &process->owner) && put_process(skb, cb, process))
 			break;
 		cb->args[0] = process->serial;
 	}
@@ -133,8 +134,8 @@ static int put_ring(struct sk_buff *skb, struct netlink_callback *cb, const stru
 /* Who owns the trace sees its rings, and who may see the process. */
 static bool may_see(struct netlink_callback *cb, const struct tb_ring *ring)
 {
-	return tb_netlink_may(cb->skb, ring->process->uid, ring->process->user_ns) ||
-	       (ring->trace && tb_netlink_may(cb->skb, ring->trace->uid, ring->trace->user_ns));
+	return tb_netlink_may(cb->skb, &ring->process->owner) ||
+	       (ring->trace && tb_netlink_may(cb->skb, &ring->trace->owner));
 }
 
 /* args[1]: the instance to go on with in the process of serial args[2]. generation: 0 is all. */

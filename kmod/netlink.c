@@ -43,12 +43,12 @@ static const struct nla_policy rules_policy[TRACEBUF_A_RULE + 1] = {
 
 /* ---- who may ---- */
 
-bool tb_netlink_may(struct sk_buff *request, kuid_t uid, struct user_namespace *user_ns)
+bool tb_netlink_may(struct sk_buff *request, const struct tb_owner *owner)
 {
 	const struct file *file = tb_netlink_file(request);
 
-	return file && (uid_eq(file->f_cred->euid, uid) || file_ns_capable(file, user_ns, CAP_SYS_ADMIN)) &&
-	       tb_may_access(uid, user_ns);
+	return file && (tb_cred_is_as_good(file->f_cred, owner->cred) ||
+			file_ns_capable(file, owner->cred->user_ns, CAP_SYS_ADMIN)) && tb_may_access(owner);
 }
 
 const struct file *tb_netlink_file(struct sk_buff *request)
@@ -76,7 +76,7 @@ static struct tb_trace *find_trace(struct sk_buff *skb, struct genl_info *info)
 				    "no trace has this generation");
 		return ERR_PTR(-ENOENT);
 	}
-	if (!tb_netlink_may(skb, trace->uid, trace->user_ns)) {
+	if (!tb_netlink_may(skb, &trace->owner)) {
 		GENL_SET_ERR_MSG(info, "the trace is another user's");
 		return ERR_PTR(-EPERM);
 	}

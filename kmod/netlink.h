@@ -10,8 +10,8 @@ extern struct genl_family tb_netlink_family;
 
 /* ---- netlink.c ---- */
 
-/* May both who sends request, or receives its answer now, and who opened its socket, see what is uid's in user_ns? */
-bool tb_netlink_may(struct sk_buff *request, kuid_t uid, struct user_namespace *user_ns);
+/* May both who sends request, or receives its answer now, and who opened its socket, see what is owner's? */
+bool tb_netlink_may(struct sk_buff *request, const struct tb_owner *owner);
 /* The file of the socket that request came by; NULL: none. */
 const struct file *tb_netlink_file(struct sk_buff *request);
 

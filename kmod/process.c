@@ -15,7 +15,6 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/user_namespace.h>
 #include "libtracebuf/stream_id.h"
 #include "tracebuf.h"
 
@@ -24,12 +23,7 @@ unsigned int tb_nr_processes;
 static DEFINE_HASHTABLE(by_mm, 10);
 static u64 latest_serial;
 
-/* ---- finding, and who may ---- */
-
-bool tb_may_access(kuid_t uid, struct user_namespace *user_ns)
-{
-	return uid_eq(current_euid(), uid) || ns_capable_noaudit(user_ns, CAP_SYS_ADMIN);
-}
+/* ---- finding ---- */
 
 struct tb_process *tb_process_of(const struct mm_struct *mm)
 {
@@ -53,18 +47,11 @@ struct tb_process *tb_process_find(const char *name)
 	return NULL;
 }
 
-static bool is_below(const struct user_namespace *user_ns, const struct user_namespace *above)
-{
-	for (; user_ns; user_ns = user_ns->parent)
-		if (user_ns == above)
-			return true;
-	return false;
-}
-
 bool tb_process_is_seen_by(const struct tb_process *process, const struct tb_trace *trace)
 {
 	return !strcmp(process->domain, trace->domain) &&
-	       (uid_eq(process->uid, trace->uid) || (trace->is_admin && is_below(process->user_ns, trace->user_ns)));
+	       (tb_owner_sees(&trace->owner, &process->owner) ||
+		(trace->is_admin && tb_owner_is_above(&trace->owner, &process->owner)));
 }
 
 /* ---- coming and going ---- */
@@ -143,7 +130,7 @@ static void process_free(struct tb_object *object)
 	tb_object_destroy(object);
 	kvfree(process->events);
 	put_pid(process->tgid);
-	put_user_ns(process->user_ns);
+	tb_owner_exit(&process->owner);
 	kfree(process);
 	module_put(THIS_MODULE);
 }
@@ -212,7 +199,7 @@ static int fill_file(struct tb_process *process)
 	header->parent_pid = parent_pid();
 	header->incarnation = process->incarnation;
 	header->writer = process->writer;
-	header->uid = from_kuid_munged(&init_user_ns, process->uid);
+	header->uid = from_kuid_munged(&init_user_ns, process->owner.cred->euid);
 	header->realtime_ns = ktime_get_real_ns();
 	if (process->domain[0])
 		header->domain = tb_stream_id(0, process->domain, strlen(process->domain));
@@ -239,8 +226,7 @@ static void set_identity(struct tb_process *process, u32 writer)
 	process->pid = task_tgid_nr(current);
 	process->tgid = get_pid(task_tgid(current));
 	process->incarnation = ktime_get_boottime_ns();
-	process->uid = current_euid();
-	process->user_ns = get_user_ns(current_user_ns());
+	tb_owner_init(&process->owner);
 	process->writer = writer;
 	get_task_comm(process->procname, current->group_leader);
 	snprintf(process->name, sizeof(process->name), "%d-%llx", process->pid, process->incarnation);

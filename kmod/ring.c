@@ -172,15 +172,10 @@ static int write_pages(struct tb_ring *ring, u32 writer)
 static int init_object(struct tb_ring *ring)
 {
 	u64 size = TRACEBUF_RING_DATA_OFFSET + ring->config.subbuf_size * ring->config.nr_subbufs;
-	bool is_persistent = ring->trace->is_persistent;
-	struct tb_user *user = is_persistent ? NULL : tb_user_get(ring->process->uid);
-	int err;
+	/* Who pays for the process; nobody, if it lies in the region. */
+	struct tb_user *user = ring->trace->is_persistent ? NULL : ring->process->object.pages.user;
 
-	if (!user && !is_persistent)
-		return -ENOMEM;
-	err = tb_object_init(&ring->object, &ring_type, size, user, cpu_to_node(ring->cpu), current->mm);
-	tb_user_put(user);
-	return err;
+	return tb_object_init(&ring->object, &ring_type, size, user, cpu_to_node(ring->cpu), current->mm);
 }
 
 static void enlist(struct tb_ring *ring)

@@ -12,7 +12,6 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/timex.h>
-#include <linux/user_namespace.h>
 #include "tracebuf.h"
 
 /* Slower clocks than this would keep a slot resting for minutes. */
@@ -199,7 +198,7 @@ static bool has_quota(kuid_t uid)
 	unsigned int nr = 0;
 
 	for (unsigned int slot = 0; slot < TRACEBUF_NR_SLOTS; slot++)
-		nr += traces[slot] && uid_eq(traces[slot]->uid, uid);
+		nr += traces[slot] && uid_eq(traces[slot]->owner.cred->euid, uid);
 	return nr < READ_ONCE(tb_max_user_traces) || ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE);
 }
 
@@ -281,8 +280,7 @@ static struct tb_trace *make(const struct tb_trace_request *request, unsigned in
 	trace->generation = new_generation();
 	strscpy(trace->name, request->name, sizeof(trace->name));
 	strscpy(trace->domain, request->domain ?: "", sizeof(trace->domain));
-	trace->uid = current_euid();
-	trace->user_ns = get_user_ns(current_user_ns());
+	tb_owner_init(&trace->owner);
 	trace->is_admin = request->is_admin;
 	trace->is_persistent = request->is_persistent;
 	trace->daemon = get_pid(task_tgid(current));
@@ -298,14 +296,14 @@ static struct tb_trace *make(const struct tb_trace_request *request, unsigned in
 static void free_trace(struct tb_trace *trace)
 {
 	put_pid(trace->daemon);
-	put_user_ns(trace->user_ns);
+	tb_owner_exit(&trace->owner);
 	kvfree(trace->rules);
 	kfree(trace);
 }
 
 static bool sees_all(const struct tb_trace *trace)
 {
-	return trace->is_admin && trace->user_ns == &init_user_ns;
+	return trace->is_admin && trace->owner.cred->user_ns == &init_user_ns;
 }
 
 /*

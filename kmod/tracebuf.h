@@ -50,6 +50,24 @@ extern unsigned long tb_max_user_pages;		/* of one user; who has CAP_SYS_RESOURC
 extern unsigned int tb_max_processes;		/* in all */
 extern unsigned int tb_max_user_traces;		/* of one user; as tb_max_user_pages */
 
+/* ---- owner.c: whose something is, and who may ---- */
+
+struct pid_namespace;
+struct tb_owner {
+	const struct cred *cred;		/* of who made it, when it was made; euid is whose it is. A reference */
+	struct pid_namespace *pid_ns;		/* a reference */
+};
+void tb_owner_init(struct tb_owner *owner);	/* current's */
+void tb_owner_exit(struct tb_owner *owner);
+/* Is cred of the same user, and no less powerful? */
+bool tb_cred_is_as_good(const struct cred *cred, const struct cred *than);
+/* May owner, without any privilege, trace other? */
+bool tb_owner_sees(const struct tb_owner *owner, const struct tb_owner *other);
+/* Is other in owner's user namespace, or below? */
+bool tb_owner_is_above(const struct tb_owner *owner, const struct tb_owner *other);
+/* May current read or control what is owner's? */
+bool tb_may_access(const struct tb_owner *owner);
+
 /* ---- pages.c: pages, who pays for them, and where they are ---- */
 
 /* A user: what its objects have of pages. */
@@ -165,9 +183,8 @@ struct tb_trace {
 	u64 generation;
 	char name[TRACEBUF_NAME_SIZE], directory[TB_DIRECTORY_SIZE];
 	char domain[TRACEBUF_MAX_DOMAIN_SIZE + 1];
-	kuid_t uid;				/* whose it is */
-	struct user_namespace *user_ns;		/* of its maker */
-	bool is_admin;				/* sees all processes of user_ns and below, not only uid's */
+	struct tb_owner owner;
+	bool is_admin;				/* sees all processes of its owner's user namespace and below */
 	bool is_persistent;			/* its rings lie in the region */
 	struct pid *daemon;			/* who consumes; may be dead */
 	u64 clock_frequency;			/* these four for the headers of its rings */
@@ -224,8 +241,7 @@ struct tb_process {
 	s32 pid;				/* in the initial pid namespace */
 	struct pid *tgid;
 	u64 incarnation;
-	kuid_t uid;
-	struct user_namespace *user_ns;
+	struct tb_owner owner;
 	u32 writer;
 	char procname[TRACEBUF_PROCNAME_SIZE], name[TB_FILE_NAME_SIZE];
 	char domain[TRACEBUF_MAX_DOMAIN_SIZE + 1];
@@ -355,10 +371,5 @@ int tb_netlink_init(void);
 void tb_netlink_exit(void);
 /* Notifications; under tb_lock or not. generation 0: none. Losing one is told to the listeners by the socket (ENOBUFS). */
 void tb_notify(enum tracebuf_cmd what, u64 generation, const char *name);
-
-/* ---- may the caller? ---- */
-
-/* process.c: current may read or control what belongs to uid in user_ns. */
-bool tb_may_access(kuid_t uid, struct user_namespace *user_ns);
 
 #endif

@@ -712,6 +712,8 @@ TRACEBUF__SIZE(tracebuf_ioc_put, 16);
  * Generic netlink: the family by which traces are controlled, in the kernel home. A trace belongs to the user who made
  * it. Who has CAP_SYS_ADMIN in its user namespace makes traces of all processes in that namespace and below; others, of
  * their own processes. Only its user, or who has CAP_SYS_ADMIN over that user's namespace, may change a trace (-EPERM).
+ * What is root's, or was made with CAP_SYS_ADMIN, is its user's only if that has no fewer capabilities now; and whatever
+ * it is, only in its maker's PID namespace or one above.
  */
 #define TRACEBUF_GENL_NAME "tracebuf"
 #define TRACEBUF_GENL_VERSION 1

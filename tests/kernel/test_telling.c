@@ -5,10 +5,13 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/capability.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "balance.h"
@@ -142,6 +145,98 @@ static void test_sockets(void)
 	child_run(check_passed_socket, &roots);
 	child_run(check_inherited_socket, &roots);
 	CHECK_IS(control_destroy(&control, &roots), 0);
+}
+
+/* What a container's root has, as container engines start it: no CAP_SYS_ADMIN. */
+#define CONTAINER_CAPABILITIES 0xa80425fbu
+
+static void drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {
+		{ .effective = CONTAINER_CAPABILITIES, .permitted = CONTAINER_CAPABILITIES },
+	};
+
+	CHECK_IS(syscall(SYS_capset, &header, data), 0);
+}
+
+struct strangers {
+	struct control_trace trace;	/* of a root that is another one */
+	char process[96];		/* and of its processes one */
+};
+
+/* Root here, but not theirs: reaches nothing of theirs. What it makes of its own does not see them. */
+static void be_strange_root(struct child *self, void *arg)
+{
+	const struct strangers *strangers = arg;
+	struct control_trace trace;
+	struct tracebuf_ioc_ring ring;
+	struct writer writer;
+	struct control own;
+	uint64_t number;
+
+	drop_capabilities();
+	CHECK_IS(control_open(&own), 0);
+	check_refused(&own, &strangers->trace);
+	CHECK_IS(count(&own, TRACEBUF_CMD_TRACE_GET), 0);
+	CHECK_IS(count(&own, TRACEBUF_CMD_PROCESS_GET), 0);
+	CHECK_IS(device_open_process(strangers->process), -EACCES);
+	if (!CHECK_IS(control_make(&own, "containers", DOMAIN, &control_channel, &trace), 0))
+		return;
+	child_tell(self, trace.generation);
+	child_tell(self, trace.slot);
+	child_hear(self, &number);
+	CHECK_IS(writer_open(&writer, DOMAIN), 0);
+	CHECK(device_ring(trace.generation, TRACEBUF_RING_SET(trace.slot, 0), 0, &ring) >= 0);
+	CHECK_IS(count(&own, TRACEBUF_CMD_PROCESS_GET), 1);
+	CHECK_IS(control_destroy(&own, &trace), 0);
+}
+
+/* A process and a trace of this root; the other one's does not apply to it. */
+static void meet_stranger(bool is_contained)
+{
+	struct strangers strangers;
+	struct tracebuf_ioc_ring ring;
+	struct writer writer;
+	struct child stranger;
+	uint64_t generation = 0, slot = 0;
+
+	if (is_contained) {
+		CHECK_IS(unshare(CLONE_NEWPID), 0);
+		drop_capabilities();
+	}
+	if (!CHECK_IS(control_make(&control, "roots", DOMAIN, &control_channel, &strangers.trace), 0) ||
+	    !CHECK_IS(writer_open(&writer, DOMAIN), 0))
+		return;
+	memcpy(strangers.process, writer.name, sizeof(strangers.process));
+	if (child_start(&stranger, be_strange_root, &strangers)) {
+		if (CHECK(child_hear(&stranger, &generation) && child_hear(&stranger, &slot)))
+			CHECK_IS(device_ring(generation, TRACEBUF_RING_SET(slot, 0), 0, &ring), -EPERM);
+		child_tell(&stranger, 1);
+		child_end(&stranger);
+	}
+	CHECK_IS(control_destroy(&control, &strangers.trace), 0);
+}
+
+static void meet_lesser_root(struct child *self, void *arg)
+{
+	(void) self, (void) arg;
+	meet_stranger(false);
+}
+
+/* No less capable, but in a PID namespace that does not contain this process. */
+static void meet_equal_root(struct child *self, void *arg)
+{
+	(void) self, (void) arg;
+	meet_stranger(true);
+}
+
+static void test_roots(void)
+{
+	if (device_is_missing())
+		return;
+	child_run(meet_lesser_root, NULL);
+	child_run(meet_equal_root, NULL);
 }
 
 /* ---- Dumps ---- */
@@ -414,6 +509,7 @@ int main(void)
 		{ "begin", begin },
 		{ "users", test_users },
 		{ "sockets of others", test_sockets },
+		{ "other roots", test_roots },
 		{ "dumps", test_dumps },
 		{ "notifications", test_notifications },
 		{ "notifications: too many", test_overflow },
