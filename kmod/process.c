@@ -285,8 +285,7 @@ void tb_process_dump_if_traced(struct tb_process *process)
 		const struct tb_trace *trace = tb_trace_in(slot);
 
 		if (trace && trace->active && tb_process_is_seen_by(process, trace)) {
-			if (!test_and_set_bit(0, &process->dump_due))
-				tb_statedump_later(process, trace->generation);
+			tb_statedump_later(process, trace);
 			return;
 		}
 	}

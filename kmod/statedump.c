@@ -467,36 +467,56 @@ struct later {
 	struct work_struct work;
 	struct tb_process *process;	/* a reference */
 	const struct cred *cred;	/* by whose right pages are made, a reference */
-	u64 generation;
+	unsigned int slot;		/* of the trace that wants it */
 };
+
+/* Of the trace that is in slot now; 0: there is none. */
+static u64 generation_in(unsigned int slot)
+{
+	const struct tb_trace *trace;
+	u64 generation;
+
+	mutex_lock(&tb_lock);
+	trace = tb_trace_in(slot);
+	generation = trace ? trace->generation : 0;
+	mutex_unlock(&tb_lock);
+	return generation;
+}
 
 static void do_later(struct work_struct *work)
 {
 	struct later *later = container_of(work, struct later, work);
 	const struct cred *before = override_creds(later->cred);
+	u64 generation;
 
 	/* What changes from here on is for the next one. */
-	clear_bit(0, &later->process->dump_due);
+	clear_bit(later->slot, &later->process->dump_due);
 	smp_mb__after_atomic();
-	dump_process(later->process, later->generation);
+	generation = generation_in(later->slot);
+	if (generation)
+		dump_process(later->process, generation);
 	revert_creds(before);
 	put_cred(later->cred);
 	tb_object_put(&later->process->object);
 	kfree(later);
 }
 
-void tb_statedump_later(struct tb_process *process, u64 generation)
+/* At most one waits for each process and slot, so whoever starts and stops a trace all the time queues no more. */
+void tb_statedump_later(struct tb_process *process, const struct tb_trace *trace)
 {
-	struct later *later = kmalloc(sizeof(*later), GFP_KERNEL);
+	struct later *later;
 
+	if (test_and_set_bit(trace->slot, &process->dump_due))
+		return;
+	later = kmalloc(sizeof(*later), GFP_KERNEL);
 	if (!later) {
-		clear_bit(0, &process->dump_due);
+		clear_bit(trace->slot, &process->dump_due);
 		return;
 	}
 	tb_object_get(&process->object);
 	later->process = process;
 	later->cred = get_current_cred();
-	later->generation = generation;
+	later->slot = trace->slot;
 	INIT_WORK(&later->work, do_later);
 	queue_work(tb_dump_wq, &later->work);
 }

@@ -537,7 +537,7 @@ static void dump_processes(const struct tb_trace *trace)
 
 	list_for_each_entry(process, &tb_processes, list)
 		if (!process->gone && tb_process_is_seen_by(process, trace))
-			tb_statedump_later(process, trace->generation);
+			tb_statedump_later(process, trace);
 }
 
 int tb_trace_set_active(struct tb_trace *trace, bool active)

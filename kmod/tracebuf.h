@@ -257,7 +257,7 @@ struct tb_process {
 	bool gone;				/* no mapping of its own is left */
 	bool dead;				/* no mapping of anybody's is left: the file can go */
 	bool released;				/* a reader has all of it since */
-	unsigned long dump_due;			/* bit 0: a dump of it is queued and has not begun */
+	unsigned long dump_due;			/* by slot: a dump of it is queued and has not begun */
 	struct tb_kept_process *kept;		/* the copy of its file in the region; NULL: it has no ring there */
 	struct dentry *dentry;
 };
@@ -299,8 +299,8 @@ void tb_processes_evaluate(void);
 
 /* Writes the statedump of every process that the trace sees; the caller does not hold tb_lock. */
 int tb_statedump_trace(u64 generation);
-/* The same, soon, from tb_dump_wq; under tb_lock or not. For processes that register while they are traced. */
-void tb_statedump_later(struct tb_process *process, u64 generation);
+/* The same, soon, from tb_dump_wq; under tb_lock. For processes that register while they are traced. */
+void tb_statedump_later(struct tb_process *process, const struct tb_trace *trace);
 
 /* ---- ring.c ---- */
 

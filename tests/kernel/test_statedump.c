@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -438,6 +439,85 @@ static void test_more(void)
 	CHECK_IS(control_destroy(&control, &trace), 0);
 }
 
+#define NR_RESTARTS 100
+#define NR_MAPS 4000
+#define OTHER_DOMAIN "test_statedump.other"
+
+static void be_process(struct child *self, void *domain)
+{
+	struct writer writer;
+	uint64_t number;
+
+	CHECK_IS(writer_open(&writer, domain), 0);
+	child_tell(self, writer.id.incarnation);
+	child_hear(self, &number);
+}
+
+/* One that takes long to dump. */
+static void be_large(struct child *self, void *domain)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	for (unsigned int i = 0; i < NR_MAPS; i++)
+		CHECK(mmap(NULL, page_size(), i & 1 ? PROT_READ : PROT_NONE, MAP_PRIVATE, fd, 0) != MAP_FAILED);
+	be_process(self, domain);
+}
+
+static uint32_t count_dumps(int reader)
+{
+	uint32_t sequence = 0;
+
+	CHECK(pread(reader, &sequence, sizeof(sequence), TRACEBUF_STATEDUMP_OFFSET) >= 0);
+	return sequence / 2;
+}
+
+static void restart(const struct control_trace *trace)
+{
+	for (unsigned int i = 0; i < NR_RESTARTS; i++) {
+		CHECK_IS(control_simple(&control, TRACEBUF_CMD_TRACE_STOP, trace->generation), 0);
+		CHECK_IS(control_simple(&control, TRACEBUF_CMD_TRACE_START, trace->generation), 0);
+	}
+}
+
+/*
+ * A trace is started and stopped faster than a process can be dumped: what is queued is bounded. What one CPU queues is
+ * begun in that order, so when the other process has its one dump, next to nothing is left of what was asked for before.
+ */
+static void test_restarts(void)
+{
+	struct control_trace trace, last;
+	struct child large, other;
+	cpu_set_t all, one;
+	int reader, other_reader;
+
+	if (device_is_missing() || !child_start(&large, be_large, (void *) DOMAIN) ||
+	    !child_start(&other, be_process, (void *) OTHER_DOMAIN))
+		return;
+	reader = open_child(&large);
+	other_reader = open_child(&other);
+	sched_getaffinity(0, sizeof(all), &all);
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	CHECK_IS(sched_setaffinity(0, sizeof(one), &one), 0);
+	if (CHECK_IS(control_make(&control, "restarted", DOMAIN, &control_channel, &trace), 0))
+		restart(&trace);
+	if (CHECK_IS(control_make(&control, "last", OTHER_DOMAIN, &control_channel, &last), 0)) {
+		while (!count_dumps(other_reader))
+			sleep_ms(5);
+		tb_note("  %u starts, %u dumps", NR_RESTARTS + 1, count_dumps(reader));
+		CHECK(count_dumps(reader) < NR_RESTARTS / 2);
+		CHECK_IS(control_destroy(&control, &last), 0);
+	}
+	CHECK_IS(control_destroy(&control, &trace), 0);
+	sched_setaffinity(0, sizeof(all), &all);
+	child_tell(&large, 1);
+	child_end(&large);
+	child_tell(&other, 1);
+	child_end(&other);
+	close(reader);
+	close(other_reader);
+}
+
 /* Asked for while threads and maps come and go, and while the process dies. */
 static void *come_and_go(void *arg)
 {
@@ -509,6 +589,7 @@ int main(void)
 		{ "program, threads, maps, build-ids", test_self },
 		{ "when it is written", test_when },
 		{ "when more is registered", test_more },
+		{ "when a trace is restarted all the time", test_restarts },
 		{ "of a process that changes and dies", test_race },
 		{ "end: pages are back", end },
 		CU_TEST_INFO_NULL,
