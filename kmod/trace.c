@@ -26,6 +26,7 @@ static struct tracebuf_control page;		/* what control's pages say */
 static struct tb_trace *traces[TRACEBUF_NR_SLOTS];
 static u64 changed[TRACEBUF_NR_SLOTS];
 static u64 rest_until_ns[TRACEBUF_NR_SLOTS];
+static kuid_t rest_uid[TRACEBUF_NR_SLOTS];	/* whose trace it was */
 static u64 latest_generation;
 
 /* ---- the control pages ---- */
@@ -193,13 +194,19 @@ bool tb_trace_has_daemon(const struct tb_trace *trace)
 
 /* ---- making and destroying ---- */
 
-static bool has_quota(kuid_t uid)
+/* May uid have one more? Slots that rest count as well: for how long they do is what their trace said of its clock. */
+static int check_quota(kuid_t uid)
 {
-	unsigned int nr = 0;
+	unsigned int nr = 0, nr_resting = 0, max = READ_ONCE(tb_max_user_traces);
+	u64 now = ktime_get_ns();
 
-	for (unsigned int slot = 0; slot < TRACEBUF_NR_SLOTS; slot++)
+	for (unsigned int slot = 0; slot < TRACEBUF_NR_SLOTS; slot++) {
 		nr += traces[slot] && uid_eq(traces[slot]->owner.cred->euid, uid);
-	return nr < READ_ONCE(tb_max_user_traces) || ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE);
+		nr_resting += !traces[slot] && now < rest_until_ns[slot] && uid_eq(rest_uid[slot], uid);
+	}
+	if (nr + nr_resting < max || ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE))
+		return 0;
+	return nr < max ? -EAGAIN : -EDQUOT;
 }
 
 /* The free slot that has rested longest; -EUSERS, -EAGAIN. */
@@ -226,6 +233,7 @@ static void begin_rest(const struct tb_trace *trace)
 	u64 ns = div64_u64((u64)NSEC_PER_SEC << TRACEBUF_WINDOW_BITS, trace->clock_frequency);
 
 	rest_until_ns[trace->slot] = ktime_get_ns() + ns + ns / 4;
+	rest_uid[trace->slot] = trace->owner.cred->euid;
 }
 
 bool tb_trace_name_is_right(const char *name)
@@ -365,8 +373,9 @@ int tb_trace_create(const struct tb_trace_request *request, struct tb_trace **re
 		return ret;
 	if (slot < 0)
 		return slot;
-	if (!has_quota(current_euid()))
-		return -EDQUOT;
+	ret = check_quota(current_euid());
+	if (ret)
+		return ret;
 	trace = make(request, slot);
 	if (!trace)
 		return -ENOMEM;

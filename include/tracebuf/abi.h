@@ -724,8 +724,9 @@ enum tracebuf_cmd {
 	/* NAME, UUID, CLOCK, FREQUENCY, RSEQ_WORKS; DOMAIN if not "", BOOT_ID if known, DEVICE (wanted of who has no
 	   CAP_SYS_ADMIN in the initial user namespace: -EACCES), PERSISTENT if it is to be placed in the region (only with
 	   that capability) -> GENERATION, SLOT, DIRECTORY. -EUSERS: all slots are taken; -EDQUOT: the user has as many as a
-	   user without CAP_SYS_RESOURCE may; -EAGAIN: the free ones are in quarantine; -EBUSY: others use another clock;
-	   -ENXIO: there is no region; -EADDRINUSE: another trace is placed there. */
+	   user without CAP_SYS_RESOURCE may; -EAGAIN: the free ones, or those that the user
+	   may have, are in quarantine; -EBUSY: others use another clock; -ENXIO: there is no region; -EADDRINUSE: another
+	   trace is placed there. */
 	TRACEBUF_CMD_TRACE_CREATE,
 	TRACEBUF_CMD_TRACE_ADOPT,	/* GENERATION: the caller is its daemon from now on */
 	TRACEBUF_CMD_CHANNEL_SET,	/* GENERATION, CHANNEL, CHANNEL_CONFIG; the next number, or (not active) an old one */

@@ -29,6 +29,7 @@ const struct tracebuf_channel control_channel = {
 };
 
 uint32_t control_clock = TRACEBUF_CLOCK_MONOTONIC;
+uint64_t control_frequency = 1000000000;
 
 /* ---- Requests ---- */
 
@@ -425,7 +426,7 @@ static int create(struct control *control, const char *name, const char *domain,
 	control_put_text(&request, TRACEBUF_A_NAME, name);
 	control_put(&request, TRACEBUF_A_UUID, uuid, sizeof(uuid));
 	control_put_u32(&request, TRACEBUF_A_CLOCK, control_clock);
-	control_put_u64(&request, TRACEBUF_A_FREQUENCY, 1000000000);
+	control_put_u64(&request, TRACEBUF_A_FREQUENCY, control_frequency);
 	control_put_u32(&request, TRACEBUF_A_RSEQ_WORKS, 1);
 	if (domain && *domain)
 		control_put_text(&request, TRACEBUF_A_DOMAIN, domain);

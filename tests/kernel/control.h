@@ -58,8 +58,9 @@ struct control_trace {
 	char name[TRACEBUF_NAME_SIZE], directory[TRACEBUF_NAME_SIZE + 32];
 };
 extern const struct tracebuf_channel control_channel;	/* 4 sub-buffers of 64 KiB, discard */
-/* Of traces that are made from now on; TRACEBUF_CLOCK_MONOTONIC at first. All say that its frequency is 1 GHz. */
+/* Of traces that are made from now on; TRACEBUF_CLOCK_MONOTONIC and 1 GHz at first. */
 extern uint32_t control_clock;
+extern uint64_t control_frequency;
 /* Of those, too: are they placed in the region? At first $TB_PERSISTENT: then, one at a time. */
 extern enum control_placement { CONTROL_NORMAL, CONTROL_PERSISTENT, CONTROL_IF_FREE } control_placement;
 /* TRACE_CREATE alone, once. */

@@ -158,6 +158,16 @@ static void check_user_limit(const struct control_trace *trace)
 	child_end(&user);
 }
 
+/* Waits for slots that rest. */
+static int create_patiently(struct control *own, struct control_trace *ret_trace)
+{
+	int result;
+
+	while ((result = control_create(own, "mine", DOMAIN, ret_trace)) == -EAGAIN)
+		sleep_ms(20);
+	return result;
+}
+
 /* Makes traces until it is refused, which the device's mode and its limit decide. */
 static void make_traces(struct child *self, void *arg)
 {
@@ -171,7 +181,7 @@ static void make_traces(struct child *self, void *arg)
 	become(NOBODY);
 	CHECK_IS(control_open(&own), 0);
 	while (child_hear(self, &expected)) {
-		for (nr = 0; !(result = control_create(&own, "mine", DOMAIN, &trace[nr])) && nr < TRACEBUF_NR_SLOTS - 1; nr++)
+		for (nr = 0; !(result = create_patiently(&own, &trace[nr])) && nr < TRACEBUF_NR_SLOTS - 1; nr++)
 			;
 		CHECK_IS(result, expected ? -EDQUOT : -EACCES);
 		CHECK_IS(nr, expected);
@@ -201,6 +211,42 @@ static void test_traces(void)
 	CHECK_IS(chmod(TRACEBUF_DEVICE, device.st_mode & 07777), 0);
 	shutdown(user.fd, SHUT_WR);
 	child_end(&user);
+}
+
+/* Slots rest for minutes behind traces whose clock is said to be slow: the user's share of them, no more. */
+static void exhaust_slots(struct child *self, void *arg)
+{
+	struct control_trace trace;
+	struct control own;
+	unsigned int nr;
+	int result = 0;
+
+	(void) self, (void) arg;
+	become(NOBODY);
+	CHECK_IS(control_open(&own), 0);
+	control_frequency = 1000000;
+	for (nr = 0; nr < 2 * TRACEBUF_NR_SLOTS && !result; nr++) {
+		result = control_create(&own, "slow", DOMAIN, &trace);
+		if (!result)
+			CHECK_IS(control_destroy(&own, &trace), 0);
+	}
+	CHECK_IS(result, -EAGAIN);
+	CHECK(nr - 1 <= 2);
+}
+
+/* Until the module is loaded anew these slots are of no use to anybody. */
+static void test_resting(void)
+{
+	uint64_t before = (uint64_t) file_number(PARAMETER("max_user_traces"));
+	struct control_trace trace;
+
+	if (device_is_missing())
+		return;
+	set_parameter(PARAMETER("max_user_traces"), 2);
+	child_run(exhaust_slots, NULL);
+	set_parameter(PARAMETER("max_user_traces"), before);
+	CHECK_IS(control_make(&control, "limits", DOMAIN, &control_channel, &trace), 0);
+	CHECK_IS(control_destroy(&control, &trace), 0);
 }
 
 static void test_pages(void)
@@ -411,6 +457,7 @@ int main(void)
 		{ "pages: in all and of a user", test_pages },
 		{ "processes", test_processes },
 		{ "traces of a user", test_traces },
+		{ "slots that rest, of a user", test_resting },
 		{ "unloading", test_unload },
 		{ "end: pages are back", end },
 		CU_TEST_INFO_NULL,
