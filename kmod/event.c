@@ -82,7 +82,7 @@ static struct tb_event *find(const void *description, u32 size, u32 hash)
 	return NULL;
 }
 
-static struct tb_event *make(const void *description, u32 size, u32 id)
+static struct tb_event *make(const void *description, u32 size, u32 id, struct tb_user *user)
 {
 	struct tb_event *event = kvzalloc(struct_size(event, description, size), GFP_KERNEL_ACCOUNT);
 	struct tracebuf_description *own;
@@ -96,27 +96,37 @@ static struct tb_event *make(const void *description, u32 size, u32 id)
 	event->id = id;
 	event->size = size;
 	event->name = (const char *)(own + 1) + own->nr_fields * sizeof(struct tracebuf_field);
+	event->user = tb_user_hold(user);
 	return event;
 }
 
-struct tb_event *tb_event_get(const void *description, u32 size)
+/* One with a number of its own. */
+static struct tb_event *enter(const void *description, u32 size, u32 hash, struct tb_user *user)
 {
-	u32 hash = hash_of(description, size), id;
+	u32 id = find_first_zero_bit(taken, TRACEBUF_MAX_EVENT_ID);
+	struct tb_event *event;
+
+	if (id == TRACEBUF_MAX_EVENT_ID || tb_user_add(user, TB_EVENTS))
+		return ERR_PTR(-ENOSPC);
+	event = make(description, size, id, user);
+	if (!event) {
+		tb_user_remove(user, TB_EVENTS);
+		return ERR_PTR(-ENOMEM);
+	}
+	__set_bit(id, taken);
+	hash_add(by_layout, &event->by_layout, hash);
+	return event;
+}
+
+struct tb_event *tb_event_get(const void *description, u32 size, struct tb_user *user)
+{
+	u32 hash = hash_of(description, size);
 	struct tb_event *event;
 
 	lockdep_assert_held(&tb_lock);
-	event = find(description, size, hash);
-	if (!event) {
-		id = find_first_zero_bit(taken, TRACEBUF_MAX_EVENT_ID);
-		if (id == TRACEBUF_MAX_EVENT_ID)
-			return ERR_PTR(-ENOSPC);
-		event = make(description, size, id);
-		if (!event)
-			return ERR_PTR(-ENOMEM);
-		__set_bit(id, taken);
-		hash_add(by_layout, &event->by_layout, hash);
-	}
-	event->nr_users++;
+	event = find(description, size, hash) ?: enter(description, size, hash, user);
+	if (!IS_ERR(event))
+		event->nr_users++;
 	return event;
 }
 
@@ -124,6 +134,8 @@ static void forget(struct tb_event *event)
 {
 	hash_del(&event->by_layout);
 	__clear_bit(event->id, taken);
+	tb_user_remove(event->user, TB_EVENTS);
+	tb_user_put(event->user);
 	kvfree(event);
 }
 

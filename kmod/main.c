@@ -32,6 +32,14 @@ unsigned int tb_max_user_traces = TRACEBUF_NR_SLOTS / 2;
 module_param_named(max_user_traces, tb_max_user_traces, uint, 0644);
 MODULE_PARM_DESC(max_user_traces, "traces of one user without CAP_SYS_RESOURCE (default 8)");
 
+unsigned int tb_max_user_processes = 8192;
+module_param_named(max_user_processes, tb_max_user_processes, uint, 0644);
+MODULE_PARM_DESC(max_user_processes, "processes of one user without CAP_SYS_RESOURCE (default 8192)");
+
+unsigned int tb_max_user_events = TRACEBUF_MAX_EVENT_ID / 2;
+module_param_named(max_user_events, tb_max_user_events, uint, 0644);
+MODULE_PARM_DESC(max_user_events, "different events of one user without CAP_SYS_RESOURCE (default 32768)");
+
 static int __init init_tracebuf(void)
 {
 	int err;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pages, who pays for them, and the page lists by which they are found.
+ * Pages, who pays for them, and the page lists by which they are found. And what else a user has that is scarce.
  *
  * A page list is a tree of nodes (abi.h): a node is a page of physical addresses, 0 for none. It is what recovery goes
  * by after a crash, and the kernel has no other list beside it. Invariants: an address is stored once the page behind
@@ -25,6 +25,7 @@ struct tb_user {
 	refcount_t ref;
 	kuid_t uid;
 	atomic_long_t nr_pages;
+	unsigned int nr[TB_NR_COUNTED];		/* under tb_lock */
 };
 
 static DEFINE_HASHTABLE(users, 6);
@@ -65,7 +66,7 @@ struct tb_user *tb_user_get(kuid_t uid)
 	return user;
 }
 
-static struct tb_user *hold_user(struct tb_user *user)
+struct tb_user *tb_user_hold(struct tb_user *user)
 {
 	refcount_inc(&user->ref);
 	return user;
@@ -84,6 +85,26 @@ void tb_user_put(struct tb_user *user)
 	spin_unlock(&users_lock);
 	if (is_last)
 		kfree(user);
+}
+
+int tb_user_add(struct tb_user *user, enum tb_counted what)
+{
+	static const unsigned int *const max[] = {
+		[TB_PROCESSES] = &tb_max_user_processes,
+		[TB_EVENTS] = &tb_max_user_events,
+	};
+
+	lockdep_assert_held(&tb_lock);
+	if (user->nr[what] >= READ_ONCE(*max[what]) && !ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE))
+		return -EDQUOT;
+	user->nr[what]++;
+	return 0;
+}
+
+void tb_user_remove(struct tb_user *user, enum tb_counted what)
+{
+	lockdep_assert_held(&tb_lock);
+	user->nr[what]--;
 }
 
 unsigned long tb_pages_total(void)
@@ -199,7 +220,7 @@ int tb_pages_init(struct tb_pages *pages, u64 size, struct tb_user *user, int no
 
 	pages->nr_max = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
 	pages->levels = levels_for(pages->nr_max);
-	pages->user = user ? hold_user(user) : NULL;
+	pages->user = user ? tb_user_hold(user) : NULL;
 	pages->node = node;
 	root = allocate(pages);
 	if (IS_ERR(root)) {

@@ -88,6 +88,7 @@ void tb_process_forget_if_done(struct tb_process *process)
 		return;
 	list_del_init(&process->list);
 	tb_nr_processes--;
+	tb_user_remove(process->object.pages.user, TB_PROCESSES);
 	for (u32 index = 0; index < process->nr_descriptions; index++)
 		tb_event_put(process->events[index]);
 	process->nr_descriptions = 0;
@@ -265,7 +266,8 @@ static int enter(struct tb_process *process)
 	lockdep_assert_held(&tb_lock);
 	if (tb_process_of(process->object.mm))
 		return -EEXIST;
-	if (tb_nr_processes >= READ_ONCE(tb_max_processes)) {
+	if (tb_nr_processes >= READ_ONCE(tb_max_processes) ||
+	    tb_user_add(process->object.pages.user, TB_PROCESSES)) {
 		atomic64_inc(&tb_nr_refused);
 		return -EMFILE;
 	}
@@ -384,11 +386,11 @@ static void put_events(struct tb_event **events, u32 nr)
 }
 
 /* Numbers nr checked descriptions, in place. References on their events in events, all or none. */
-static int number(void *descriptions, struct tb_event **events, u32 nr)
+static int number(void *descriptions, struct tb_event **events, u32 nr, struct tb_user *user)
 {
 	for (u32 i = 0; i < nr; i++) {
 		u32 size = ((const struct tracebuf_description *)descriptions)->size;
-		struct tb_event *event = tb_event_get(descriptions, size);
+		struct tb_event *event = tb_event_get(descriptions, size, user);
 
 		if (IS_ERR(event)) {
 			put_events(events, i);
@@ -439,7 +441,7 @@ static int add_descriptions(struct tb_process *process, void *descriptions, u32 
 	if (ret)
 		return ret;
 	fresh = process->events + process->nr_descriptions;
-	ret = number(descriptions, fresh, nr);
+	ret = number(descriptions, fresh, nr, process->object.pages.user);
 	if (ret)
 		return ret;
 	ret = check_new(process, fresh, nr);

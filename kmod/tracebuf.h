@@ -48,7 +48,9 @@ extern struct workqueue_struct *tb_dump_wq;	/* statedumps: who waits for tb_wq m
 extern unsigned long tb_max_pages;		/* in all */
 extern unsigned long tb_max_user_pages;		/* of one user; who has CAP_SYS_RESOURCE is not limited by this */
 extern unsigned int tb_max_processes;		/* in all */
-extern unsigned int tb_max_user_traces;		/* of one user; as tb_max_user_pages */
+extern unsigned int tb_max_user_traces;		/* of one user; as tb_max_user_pages. So are the following */
+extern unsigned int tb_max_user_processes;
+extern unsigned int tb_max_user_events;		/* that its processes were the first to describe */
 
 /* ---- owner.c: whose something is, and who may ---- */
 
@@ -73,7 +75,12 @@ bool tb_may_access(const struct tb_owner *owner);
 /* A user: what its objects have of pages. */
 struct tb_user;
 struct tb_user *tb_user_get(kuid_t uid);	/* NULL: no memory */
+struct tb_user *tb_user_hold(struct tb_user *user);
 void tb_user_put(struct tb_user *user);
+/* One more of these is the user's, one less. -EDQUOT: current's limit. Under tb_lock. */
+enum tb_counted { TB_PROCESSES, TB_EVENTS, TB_NR_COUNTED };
+int tb_user_add(struct tb_user *user, enum tb_counted what);
+void tb_user_remove(struct tb_user *user, enum tb_counted what);
 /* Pages in all, nodes of page lists included; pages and processes that were refused for a limit. */
 unsigned long tb_pages_total(void);
 extern atomic64_t tb_nr_refused;
@@ -158,6 +165,7 @@ ssize_t tb_object_read_iter(struct tb_object *object, struct kiocb *iocb, struct
 struct tb_event {
 	struct hlist_node by_layout;
 	unsigned int nr_users;			/* processes that describe it */
+	struct tb_user *user;			/* whose process was the first; a reference */
 	u32 id;
 	u32 size;				/* of the description */
 	u64 evaluated;				/* rules generation that channels goes by */
@@ -167,8 +175,8 @@ struct tb_event {
 };
 /* Checks the description at the start of size bytes (a private copy) as readers will. 0, -EINVAL. */
 int tb_event_check(const void *description, u32 size);
-/* Finds or numbers it (size: its own); a reference. ERR_PTR(-ENOMEM, -ENOSPC: all numbers are taken). */
-struct tb_event *tb_event_get(const void *description, u32 size);
+/* Finds or numbers it (size: its own) for user; a reference. ERR_PTR(-ENOMEM, -ENOSPC: no number is left, for user). */
+struct tb_event *tb_event_get(const void *description, u32 size, struct tb_user *user);
 void tb_event_put(struct tb_event *event);
 /* An event nobody uses keeps its number while any trace exists; called when the last one goes. */
 void tb_events_trim(void);

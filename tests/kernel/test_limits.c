@@ -312,6 +312,91 @@ static void test_processes(void)
 	set_parameter(PARAMETER("max_processes"), before);
 }
 
+/* The second process of a user. */
+static void check_users_process(struct child *self, void *arg)
+{
+	int refused = -EMFILE;
+
+	(void) self;
+	become(NOBODY);
+	be_process(self, arg);
+	child_run(try_to_register, &refused);
+}
+
+static void test_user_processes(void)
+{
+	uint64_t before = (uint64_t) file_number(PARAMETER("max_user_processes")), number;
+	struct child user, root[2];
+
+	if (device_is_missing())
+		return;
+	set_parameter(PARAMETER("max_user_processes"), 1);
+	if (!child_start(&user, check_users_process, NULL) || !child_start(&root[0], be_process, NULL) ||
+	    !child_start(&root[1], be_process, NULL))
+		return;
+	CHECK(child_hear(&user, &number) && child_hear(&root[0], &number) && child_hear(&root[1], &number));
+	for (unsigned int i = 0; i < 2; i++) {
+		child_tell(&root[i], 1);
+		child_end(&root[i]);
+	}
+	child_tell(&user, 1);
+	child_end(&user);
+	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
+	set_parameter(PARAMETER("max_user_processes"), before);
+}
+
+/* ---- Events ---- */
+
+static void describe_roots(struct child *self, void *arg)
+{
+	struct writer writer;
+	uint64_t number;
+
+	(void) arg;
+	CHECK_IS(writer_open(&writer, DOMAIN), 0);
+	for (unsigned int i = 0; i < 4; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "roots:event%u", i);
+		CHECK_IS(writer_event(&writer, name, NULL), 0);
+	}
+	child_tell(self, 1);
+	child_hear(self, &number);
+}
+
+/* What others have described costs the user nothing. */
+static void describe_own(struct child *self, void *arg)
+{
+	struct writer writer;
+
+	(void) self, (void) arg;
+	become(NOBODY);
+	CHECK_IS(writer_open(&writer, DOMAIN), 0);
+	CHECK_IS(writer_event(&writer, "own:event0", NULL), 0);
+	CHECK_IS(writer_event(&writer, "own:event1", NULL), 0);
+	CHECK_IS(writer_event(&writer, "own:event2", NULL), -ENOSPC);
+	CHECK_IS(writer_event(&writer, "roots:event2", NULL), 0);
+}
+
+static void test_events(void)
+{
+	uint64_t before = (uint64_t) file_number(PARAMETER("max_user_events")), number;
+	struct child root;
+
+	if (device_is_missing())
+		return;
+	set_parameter(PARAMETER("max_user_events"), 2);
+	if (child_start(&root, describe_roots, NULL) && CHECK(child_hear(&root, &number))) {
+		/* Twice: its numbers are given back with its process. */
+		child_run(describe_own, NULL);
+		CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 1));
+		child_run(describe_own, NULL);
+	}
+	child_tell(&root, 1);
+	child_end(&root);
+	set_parameter(PARAMETER("max_user_events"), before);
+}
+
 /* ---- Unloading ---- */
 
 static int try_unload(void)
@@ -456,6 +541,8 @@ int main(void)
 		{ "begin", begin },
 		{ "pages: in all and of a user", test_pages },
 		{ "processes", test_processes },
+		{ "processes of a user", test_user_processes },
+		{ "events of a user", test_events },
 		{ "traces of a user", test_traces },
 		{ "slots that rest, of a user", test_resting },
 		{ "unloading", test_unload },
