@@ -4,7 +4,8 @@
  * writes what processes read; we ask it by netlink.
  *
  * Invariant: control.page.slot[] of our traces says what the kernel has taken, step by step, so that a step that fails
- * is the only one to be asked again. A trace in the kernel that no .trace tells of is a dead daemon's: it is destroyed.
+ * is the only one to be asked again. A trace in the kernel that no .trace tells of, and whose daemon is dead, is
+ * destroyed.
  */
 #define _GNU_SOURCE
 #include "home.h"
@@ -328,6 +329,8 @@ static void remove_trace(struct tb_recording *recording)
 
 struct strays {
 	struct tb_daemon *daemon;
+	unsigned int nr_others;			/* another daemon's of our user and domain, which lives */
+	uint32_t other;				/* its pid, 0 if we do not see it */
 	unsigned int nr;
 	uint64_t generation[TRACEBUF_NR_SLOTS];
 };
@@ -345,6 +348,11 @@ static void stray_listed(void *data, const struct tb_netlink_attributes *attribu
 			return;
 	if (tb_takeover_waits(strays->daemon, generation))
 		return;
+	if (attributes->at[TRACEBUF_A_DAEMON]) {
+		strays->nr_others++;
+		strays->other = tb_netlink_u32(attributes, TRACEBUF_A_DAEMON);
+		return;
+	}
 	strays->generation[strays->nr++] = generation;
 }
 
@@ -359,6 +367,9 @@ static int remove_strays(struct tb_daemon *daemon)
 		return ret;
 	for (unsigned int i = 0; i < strays.nr; i++)
 		command(daemon, TRACEBUF_CMD_TRACE_DESTROY, strays.generation[i]);
+	if (strays.nr_others)
+		tb_say("another tracebufd (pid %u) with another run directory has %u traces of this user's processes; "
+		       "they are left alone", strays.other, strays.nr_others);
 	return 0;
 }
 

@@ -64,6 +64,7 @@ static enum mnl_attr_data_type type_of(uint16_t attribute)
 	case TRACEBUF_A_IS_GONE:
 	case TRACEBUF_A_IS_SHOWN:
 	case TRACEBUF_A_PERSISTENT:
+	case TRACEBUF_A_DAEMON:
 		return MNL_TYPE_U32;
 	default:
 		return MNL_TYPE_UNSPEC;

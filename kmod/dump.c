@@ -61,6 +61,7 @@ static int put_trace(struct sk_buff *skb, struct netlink_callback *cb, const str
 		   !nla_put_string(skb, TRACEBUF_A_DOMAIN, trace->domain) &&
 		   !nla_put_u32(skb, TRACEBUF_A_ACTIVE, trace->active) && !put_uid(skb, cb, trace->owner.cred->euid) &&
 		   !put_u64(skb, TRACEBUF_A_NR_RINGS, nr_rings) && !put_u64(skb, TRACEBUF_A_NR_PAGES, nr_pages) &&
+		   (!tb_trace_has_daemon(trace) || !nla_put_u32(skb, TRACEBUF_A_DAEMON, pid_vnr(trace->daemon))) &&
 		   (!trace->is_persistent || !nla_put_u32(skb, TRACEBUF_A_PERSISTENT, 1)));
 }
 

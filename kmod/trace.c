@@ -187,7 +187,8 @@ bool tb_trace_has_daemon(const struct tb_trace *trace)
 
 	rcu_read_lock();
 	task = pid_task(trace->daemon, PIDTYPE_TGID);
-	alive = task && (!READ_ONCE(task->exit_state) || !thread_group_empty(task));
+	/* One that ends counts as dead before it gives up its files, a run directory's lock among them. */
+	alive = task && (!(READ_ONCE(task->flags) & PF_EXITING) || !thread_group_empty(task));
 	rcu_read_unlock();
 	return alive;
 }

@@ -739,7 +739,7 @@ enum tracebuf_cmd {
 	TRACEBUF_CMD_TRACE_SHOW,	/* GENERATION: all its rings have their files when this returns */
 	TRACEBUF_CMD_STATEDUMP,		/* GENERATION: of all its processes, done when this returns */
 	/* Dumps: one message for each that the caller may see. */
-	/* GENERATION, SLOT, NAME, UUID, DIRECTORY, DOMAIN, ACTIVE, UID, NR_RINGS, NR_PAGES; PERSISTENT if it is */
+	/* GENERATION, SLOT, NAME, UUID, DIRECTORY, DOMAIN, ACTIVE, UID, NR_RINGS, NR_PAGES; PERSISTENT if it is; DAEMON */
 	TRACEBUF_CMD_TRACE_GET,
 	TRACEBUF_CMD_PROCESS_GET,	/* FILE_NAME, UID, DOMAIN, NR_RINGS, NR_PAGES, IS_GONE */
 	TRACEBUF_CMD_RING_GET,		/* GENERATION if only one trace's -> GENERATION, FILE_NAME, NR_PAGES, IS_GONE, IS_SHOWN */
@@ -790,6 +790,7 @@ enum tracebuf_attribute {
 	TRACEBUF_A_NR_REGION_PAGES,	/* u64: in use, of this boot's half */
 	TRACEBUF_A_MAX_REGION_PAGES,	/* u64: of this boot's half */
 	TRACEBUF_A_DEVICE,		/* u32: a descriptor of TRACEBUF_DEVICE in the sending process */
+	TRACEBUF_A_DAEMON,		/* u32: pid of the trace's daemon, 0 in a PID namespace without it; if it lives */
 	TRACEBUF_A_END,
 };
 

@@ -8,13 +8,14 @@
 . "$(dirname "$0")/daemon_test.sh"
 nr=12
 
-# as USER COMMAND...: in the environment that the user's processes have.
+# as USER COMMAND...: in the environment that the user's processes have, with the run directory of $session.
+session=user
 as() {
 	user=$1
 	shift
 	case $user in
 	root) env -u TRACEBUF_RUNDIR "$@" ;;
-	*) busybox su "$user" -c "set -f; exec env -u TRACEBUF_RUNDIR XDG_RUNTIME_DIR=/dev/shm/$user $*" ;;
+	*) busybox su "$user" -c "set -f; exec env -u TRACEBUF_RUNDIR XDG_RUNTIME_DIR=/dev/shm/$session $*" ;;
 	esac
 }
 
@@ -102,12 +103,44 @@ change_home() {
 	rm -rf "$output"
 }
 
+# Two sessions of one user, each with a run directory of its own, and a daemon in it: neither touches what is the other's.
+two_sessions() {
+	user=user output=/dev/shm/output rundir=/dev/shm/user/tracebuf
+	mkdir -p "$output" /dev/shm/user /dev/shm/second
+	chown user "$output" /dev/shm/user /dev/shm/second
+	: >/tmp/complaints
+	start_daemon user
+	first=$daemon
+	as user "$tracebuf" create t -o "$output/t" >/dev/null
+	as user "$tracebuf" enable-event '*'
+	as user "$tracebuf" start
+	run_many
+	session=second rundir=/dev/shm/second/tracebuf
+	start_daemon user
+	session=user
+	run_many
+	check 'two sessions: nothing lost' "$(recorded)" $((nr * 18))
+	check 'two sessions: said' "$(grep -c "another tracebufd (pid $first) .* are left alone" /tmp/complaints)" 1
+	kill -KILL "$first"
+	kill "$daemon"
+	wait
+	rm -r /dev/shm/user/tracebuf
+	session=second
+	start_daemon user
+	check 'two sessions: the first one is dead' "$(traces_in_kernel)" 0
+	kill "$daemon"
+	wait
+	session=user
+	rm -rf "$output" /dev/shm/user /dev/shm/second
+}
+
 old_events=$(cat /proc/sys/fs/inotify/max_queued_events) old_rmem=$(cat /proc/sys/net/core/rmem_max)
 echo 16 >/proc/sys/fs/inotify/max_queued_events
 echo 2304 >/proc/sys/net/core/rmem_max
 record root debugfs
 change_home
 record user device
+two_sessions
 umount /sys/kernel/debug
 record root device
 mount -t debugfs debugfs /sys/kernel/debug
