@@ -88,6 +88,16 @@ TRACEBUF__LAYOUT(tracebuf_superblock, header_crc, 28);
  */
 #define TRACEBUF_MAX_PAGE_LIST_LEVELS 4
 
+/*
+ * Which boot's kernel made a file. Boots that take the same region one after another are a series; so of what a dump holds
+ * it can be told what a boot before the last one left. Neither clocks nor boot ids say that: a clock may begin anew.
+ */
+struct tracebuf_boot {
+	__u64 series;			/* random; 0: a kernel without a region, or a tmpfs home */
+	__u64 number;			/* in the series: as tracebuf_region.number */
+};
+TRACEBUF__SIZE(tracebuf_boot, 16);
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Control: the file "control" of a run directory.
  */
@@ -276,7 +286,8 @@ struct tracebuf_process {
 	char procname[TRACEBUF_PROCNAME_SIZE];
 	char executable[256];		/* path, cut if longer */
 	__u64 domain;			/* kernel home: 0 default, else as a stream id over its text, context 0 */
-	__u64 reserved[10];
+	struct tracebuf_boot boot;
+	__u64 reserved[8];
 	/* W: the process or the kernel, release, after what it counts; the first two by one 8-byte store, so that a crash leaves
 	   them in step. R: daemon, acquire. */
 	__u32 nr_descriptions;
@@ -289,6 +300,7 @@ struct tracebuf_process {
 TRACEBUF__LAYOUT(tracebuf_process, pid, 64);
 TRACEBUF__LAYOUT(tracebuf_process, executable, 112);
 TRACEBUF__LAYOUT(tracebuf_process, domain, 368);
+TRACEBUF__LAYOUT(tracebuf_process, boot, 376);
 TRACEBUF__LAYOUT(tracebuf_process, nr_descriptions, 456);
 TRACEBUF__SIZE(tracebuf_process, 520);
 #define TRACEBUF_PROCESS_HEADER_SIZE 456
@@ -377,7 +389,8 @@ struct tracebuf_ring {
 	__u64 clock_realtime_ns;
 	__u8 boot_id[16];
 	char trace_name[TRACEBUF_NAME_SIZE];
-	__u64 reserved[8];
+	struct tracebuf_boot boot;
+	__u64 reserved[6];
 	struct tracebuf_consumer consumer;
 };
 TRACEBUF__LAYOUT(tracebuf_ring, uuid, 64);
@@ -386,6 +399,7 @@ TRACEBUF__LAYOUT(tracebuf_ring, config, 144);
 TRACEBUF__LAYOUT(tracebuf_ring, procname, 264);
 TRACEBUF__LAYOUT(tracebuf_ring, clock_frequency, 280);
 TRACEBUF__LAYOUT(tracebuf_ring, trace_name, 320);
+TRACEBUF__LAYOUT(tracebuf_ring, boot, 384);
 TRACEBUF__LAYOUT(tracebuf_ring, consumer, 448);
 #define TRACEBUF_RING_HEADER_SIZE 448
 #define TRACEBUF_RING_CONSUMER_OFFSET 448
@@ -536,18 +550,20 @@ TRACEBUF__SIZE(tracebuf_region_stop, 16);
 struct tracebuf_region {
 	/* W: the kernel, once at load, when the half has been cleared (header_crc covers it). R: all. */
 	struct tracebuf_superblock sb;	/* total_size: bytes of the half; page_list 0 */
-	__u64 number;			/* 1, 2 ...: of two halves the larger one's is the newer */
+	__u64 number;			/* 1, 2 ... in the series: of two halves the larger one's is the newer */
 	__u64 realtime_ns;		/* UNIX time of the load */
 	char release[64];		/* of the kernel, NUL-terminated */
 	__u32 nr_cpus;			/* possible ones */
 	__u32 reserved;
-	__u64 reserved2[6];
+	__u64 series;			/* as the half before says; random and not 0 if there is none, or it says 0 */
+	__u64 reserved2[5];
 	/* W: the kernel, each time the persistent trace starts, ends. R: recovery, if crc is right. */
 	struct tracebuf_region_start start;
 	struct tracebuf_region_stop stop;
 };
 TRACEBUF__LAYOUT(tracebuf_region, number, 64);
 TRACEBUF__LAYOUT(tracebuf_region, nr_cpus, 144);
+TRACEBUF__LAYOUT(tracebuf_region, series, 152);
 TRACEBUF__LAYOUT(tracebuf_region, start, 200);
 TRACEBUF__LAYOUT(tracebuf_region, stop, 344);
 #define TRACEBUF_REGION_HEADER_SIZE 200
