@@ -206,6 +206,7 @@ static int fill_file(struct tb_process *process)
 		header->domain = tb_stream_id(0, process->domain, strlen(process->domain));
 	memcpy(header->procname, process->procname, sizeof(header->procname));
 	get_executable(header->executable, sizeof(header->executable));
+	tb_region_fill_boot(&header->boot);
 	ret = tb_object_seal(&process->object, header, TRACEBUF_PROCESS_HEADER_SIZE);
 	kfree(header);
 	if (ret)

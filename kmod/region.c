@@ -17,6 +17,7 @@
 #include <linux/mm.h>
 #include <linux/notifier.h>
 #include <linux/panic_notifier.h>
+#include <linux/random.h>
 #include <linux/reboot.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -41,7 +42,7 @@ static enum tracebuf_stop why = TRACEBUF_STOP_TRACE;
 
 /* ---- this boot's header ---- */
 
-static void fill_header(struct tracebuf_region *header, u64 number)
+static void fill_header(struct tracebuf_region *header, const struct tracebuf_boot *boot)
 {
 	header->sb.abi_version = TRACEBUF_ABI_VERSION;
 	header->sb.kind = TRACEBUF_KIND_REGION;
@@ -49,20 +50,21 @@ static void fill_header(struct tracebuf_region *header, u64 number)
 	header->sb.total_size = own_size;
 	header->sb.physical_address = reserved.physical + ((void *)own - reserved.bytes);
 	header->sb.page_size = PAGE_SIZE;
-	header->number = number;
+	header->number = boot->number;
+	header->series = boot->series;
 	header->realtime_ns = ktime_get_real_ns();
 	strscpy(header->release, init_utsname()->release, sizeof(header->release));
 	header->nr_cpus = num_possible_cpus();
 }
 
 /* The magic comes last: a header without it is none. */
-static void write_header(u64 number)
+static void write_header(const struct tracebuf_boot *boot)
 {
 	static const u8 masked[] = TRACEBUF_MAGIC_MASKED;
 	struct tracebuf_region header = { 0 };
 	u64 magic[2];
 
-	fill_header(&header, number);
+	fill_header(&header, boot);
 	for (unsigned int i = 0; i < sizeof(masked); i++)
 		header.sb.magic[i] = masked[i] ^ TRACEBUF_MAGIC_MASK;
 	header.sb.header_crc = tb_crc32c(0, &header, TRACEBUF_REGION_HEADER_SIZE);
@@ -114,6 +116,11 @@ void tb_region_stop(void)
 bool tb_region_is_there(void)
 {
 	return own;
+}
+
+void tb_region_fill_boot(struct tracebuf_boot *boot)
+{
+	*boot = own ? (struct tracebuf_boot){ own->series, own->number } : (struct tracebuf_boot){ 0 };
 }
 
 /* ---- the machine goes ---- */
@@ -186,14 +193,18 @@ static int choose_previous(const struct tb_previous halves[2])
 	return best;
 }
 
-static u64 next_number(const struct tb_previous halves[2])
+/* The next of the series of the newer half; the first of a new one, if neither half tells of any. */
+static struct tracebuf_boot next_boot(const struct tb_previous halves[2])
 {
-	u64 number = 0;
+	struct tracebuf_boot boot = { 0 };
 
 	for (int i = 0; i < 2; i++)
-		if (halves[i].header)
-			number = max(number, halves[i].header->number);
-	return number + 1;
+		if (halves[i].header && halves[i].header->number > boot.number)
+			boot = (struct tracebuf_boot){ halves[i].header->series, halves[i].header->number };
+	boot.number++;
+	while (!boot.series)
+		boot.series = get_random_u64();
+	return boot;
 }
 
 static void clear_half(void *half)
@@ -205,7 +216,7 @@ static void clear_half(void *half)
 }
 
 /* half becomes this boot's. */
-static int begin_half(void *half, u64 number)
+static int begin_half(void *half, const struct tracebuf_boot *boot)
 {
 	int err = tb_pool_init(pfn_to_page(PHYS_PFN(reserved.physical + (half - reserved.bytes))),
 			       own_size / PAGE_SIZE);
@@ -214,7 +225,7 @@ static int begin_half(void *half, u64 number)
 		return err;
 	own = half;
 	clear_half(half);
-	write_header(number);
+	write_header(boot);
 	register_reboot_notifier(&reboot_block);
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
 	return 0;
@@ -251,6 +262,7 @@ int tb_region_init(void)
 {
 	struct tb_previous halves[2] = { { .files = LIST_HEAD_INIT(halves[0].files) },
 					 { .files = LIST_HEAD_INIT(halves[1].files) } };
+	struct tracebuf_boot boot;
 	int err, previous;
 
 	if (!region || !*region)
@@ -261,8 +273,9 @@ int tb_region_init(void)
 	own_size = reserved.size / 2;
 	err = look_at_halves(halves);
 	previous = choose_previous(halves);
+	boot = next_boot(halves);
 	if (!err)
-		err = begin_half(reserved.bytes + (previous == 0) * own_size, next_number(halves));
+		err = begin_half(reserved.bytes + (previous == 0) * own_size, &boot);
 	if (!err) {
 		say(previous < 0 ? NULL : &halves[previous]);
 		if (previous >= 0)

@@ -53,6 +53,8 @@ int tb_region_init(void);
 void tb_region_exit(void);
 /* Can a trace be placed in it? */
 bool tb_region_is_there(void);
+/* For the headers of files: which boot this is. Zeroes without a region. */
+void tb_region_fill_boot(struct tracebuf_boot *boot);
 /* The persistent trace starts, before any event of it is recorded; has stopped. Under tb_lock. */
 void tb_region_start(const struct tb_trace *trace);
 void tb_region_stop(void);

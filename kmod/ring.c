@@ -146,6 +146,7 @@ static void fill_header(struct tracebuf_ring *header, const struct tb_ring *ring
 	memcpy(header->procname, process->procname, sizeof(header->procname));
 	memcpy(header->trace_name, ring->trace->name, sizeof(header->trace_name));
 	fill_clock(header, ring->trace);
+	tb_region_fill_boot(&header->boot);
 }
 
 /* The pages that the process finds filled in. */

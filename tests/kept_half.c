@@ -64,7 +64,7 @@ void kept_half_make(struct kept_half *half, uint64_t physical, uint64_t size, ui
 	struct tracebuf_region *header;
 
 	*half = (struct kept_half) { .physical = physical, .size = size, .page_size = page_size,
-				     .mapping_size = size + 2 * GUARD };
+				     .boot = { KEPT_SERIES, number }, .mapping_size = size + 2 * GUARD };
 	half->mapping = must(mmap(NULL, half->mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	half->bytes = (uint8_t *) half->mapping + GUARD;
 	if (mprotect(half->bytes, size, PROT_READ | PROT_WRITE))
@@ -75,6 +75,7 @@ void kept_half_make(struct kept_half *half, uint64_t physical, uint64_t size, ui
 	header->sb.physical_address = physical;
 	header->sb.page_size = page_size;
 	header->number = number;
+	header->series = KEPT_SERIES;
 	header->realtime_ns = REALTIME_NS;
 	strcpy(header->release, "6.1.0-test");
 	header->nr_cpus = 4;
@@ -241,6 +242,7 @@ int kept_half_add_process(struct kept_half *half, int32_t pid, uint64_t incarnat
 	make_process(&process);
 	process.pid = pid;
 	process.incarnation = incarnation;
+	process.boot = half->boot;
 	strcpy(process.executable, "/bin/test");
 	process.nr_descriptions = described;
 	process.descriptions_size = described ? size : 0;
@@ -340,6 +342,7 @@ int kept_half_add_ring(struct kept_half *half, const struct kept_ring *ring, str
 	struct tracebuf_ring header;
 
 	fill_ring(ring, &header);
+	header.boot = half->boot;
 	return begin_file(half, size, ret_made) || put_data(half, ret_made, ring, &header) ||
 	       end_file(half, ret_made, &header, sizeof(header)) ? -1 : 0;
 }

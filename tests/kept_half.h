@@ -16,6 +16,7 @@ struct kept_half {
 	uint8_t *bytes;
 	uint64_t physical, size;
 	uint32_t page_size;
+	struct tracebuf_boot boot;	/* what files that are added say */
 	uint32_t *order;		/* pages that are free, from nr_used on */
 	uint32_t nr_pages, nr_used;
 	void *mapping;
@@ -42,7 +43,9 @@ struct kept_ring {
 	uint32_t nr_events;		/* of each sub-buffer; 0: as many as it can hold. The last has half of them */
 };
 
-/* random: a seed; 0: pages in their order. number: the region header's. */
+#define KEPT_SERIES 0x5e1e5
+
+/* random: a seed; 0: pages in their order. number: the region header's, of the series KEPT_SERIES. */
 void kept_half_make(struct kept_half *half, uint64_t physical, uint64_t size, uint32_t page_size, uint64_t number,
 		    uint64_t random);
 void kept_half_free(struct kept_half *half);

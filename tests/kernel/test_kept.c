@@ -104,7 +104,10 @@ static bool is_untouched(const struct made *made)
 	return result;
 }
 
-/* Is this half one that was begun, with this number, and that nobody has used? */
+/*
+ * Is this half one that was begun, with this number, and that nobody has used? The series is that of what was there; where
+ * nothing was, a new one.
+ */
 static bool is_begun(unsigned int index, uint64_t number)
 {
 	unsigned char *bytes = malloc(HALF_SIZE);
@@ -114,7 +117,8 @@ static bool is_begun(unsigned int index, uint64_t number)
 
 	CHECK_IS(pread(memory, bytes, HALF_SIZE, (off_t) half.physical), HALF_SIZE);
 	header = tb_kept_header(&half);
-	result = CHECK(header != NULL) && CHECK_IS(header->number, number);
+	result = CHECK(header != NULL) && CHECK_IS(header->number, number) && CHECK(header->series != 0) &&
+		 CHECK_IS(header->series == KEPT_SERIES, number > 1);
 	for (uint64_t i = TRACEBUF_REGION_HEADER_SIZE; result && i < HALF_SIZE; i++)
 		result = !bytes[i];
 	free(bytes);

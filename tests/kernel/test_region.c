@@ -187,6 +187,8 @@ static void fill(struct child *self, void *arg)
 		if (ring.data[at] != 0x5e)
 			CHECK_IS(at, -1);
 	CHECK(writer_is_superblock(ring.header, TRACEBUF_KIND_RING));
+	CHECK(ring.header->boot.series && ring.header->boot.number);
+	CHECK_IS(memcmp(&ring.header->boot, &writer.header->boot, sizeof(struct tracebuf_boot)), 0);
 }
 
 static void note_persistent(const struct control_facts *facts, void *arg)
