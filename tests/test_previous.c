@@ -208,6 +208,114 @@ static void test_boots(void)
 	image_close(&image);
 }
 
+/* A dump in which boot 0 has left something of its own, damaged, and boot 1 a ring that is whole. */
+struct remnant {
+	struct image image;
+	struct kept_half halves[2];
+	struct kept_made rings[2];
+};
+
+static void remnant_make(struct remnant *remnant)
+{
+	image_open(&remnant->image);
+	for (int i = 0; i < 2; i++)
+		half_make(&remnant->halves[i], i, 0, &remnant->rings[i]);
+	/* Ordinary memory, where no half begins. */
+	memset(remnant->halves[0].bytes, 0, IMAGE_PAGE);
+}
+
+static void remnant_free(struct remnant *remnant)
+{
+	kept_half_free(&remnant->halves[0]);
+	kept_half_free(&remnant->halves[1]);
+	image_close(&remnant->image);
+}
+
+static uint8_t *root_of(struct remnant *remnant, int half)
+{
+	return remnant->halves[half].bytes + remnant->rings[half].root;
+}
+
+/* Says that half 1's files are of this boot. */
+static void remnant_renumber(struct remnant *remnant, uint64_t series, uint64_t number)
+{
+	struct tracebuf_ring *header = (void *) (remnant->halves[1].bytes + remnant->rings[1].offset);
+
+	header->boot = (struct tracebuf_boot) { series, number };
+	tb_superblock_seal(&header->sb);
+}
+
+static int remnant_recover(struct remnant *remnant, const char *name, const char *more, struct outcome *ret_outcome)
+{
+	image_write(&remnant->image, remnant->halves, 2);
+	return recover(&remnant->image, "-o", below(&remnant->image, name), more, ret_outcome);
+}
+
+/* Pages of a boot before the one that crashed, which have been used again in part, are no damage of the crash. */
+static void test_earlier(void)
+{
+	struct remnant remnant;
+	struct outcome outcome;
+
+	remnant_make(&remnant);
+	/* A sub-buffer: the others are a trace of its own. */
+	kept_half_page(&remnant.halves[0], &remnant.rings[0], TRACEBUF_RING_DATA_OFFSET)[0] ^= 1;
+	TB_ASSERT_EQUAL(remnant_recover(&remnant, "data", NULL, &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "Trace kept, of an earlier boot: 25 events"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "1 sub-buffers dropped (head damaged: 1)"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "Trace kept: 35 events"));
+	outcome_free(&outcome);
+	TB_ASSERT_EQUAL(referee(below(&remnant.image, "data/kept-1-abcdef01"), REFEREE_SILENT, NULL), 25);
+	TB_ASSERT_EQUAL(referee(below(&remnant.image, "data/kept-1-11223344"), REFEREE_SILENT, NULL), NR_EVENTS);
+	/* Every sub-buffer: no trace is made of nothing. */
+	for (uint64_t seq = 0; seq < 4; seq++)
+		kept_half_page(&remnant.halves[0], &remnant.rings[0], TRACEBUF_RING_DATA_OFFSET + seq * 4096)[4] ^= 1;
+	TB_ASSERT_EQUAL(remnant_recover(&remnant, "nothing", NULL, &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "Trace kept, of an earlier boot: 0 events of 1 rings\n"));
+	outcome_free(&outcome);
+	CU_ASSERT(access(below(&remnant.image, "nothing/kept-1-abcdef01"), F_OK) != 0);
+	CU_ASSERT(access(below(&remnant.image, "nothing/kept-1-11223344/metadata"), F_OK) == 0);
+	/* All of the ring but the page with its header. */
+	memset(root_of(&remnant, 0), 0, IMAGE_PAGE);
+	TB_ASSERT_EQUAL(remnant_recover(&remnant, "header", NULL, &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "1 headers of rings or processes of an earlier boot were left alone"));
+	CU_ASSERT_PTR_NULL(strstr(outcome.out, "damaged"));
+	outcome_free(&outcome);
+	TB_ASSERT_EQUAL(referee(below(&remnant.image, "header"), REFEREE_SILENT, NULL), NR_EVENTS);
+	TB_ASSERT_EQUAL(remnant_recover(&remnant, "json", "--json", &outcome), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "\"damaged_headers\":0,\"earlier_headers\":1,"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "\"is_of_earlier_boot\":false"));
+	outcome_free(&outcome);
+	remnant_free(&remnant);
+}
+
+/* What is not known to be an earlier boot's counts; and whatever a page says of its boot, nothing whole is left out. */
+static void test_not_earlier(void)
+{
+	struct remnant remnant;
+	struct outcome outcome;
+
+	remnant_make(&remnant);
+	memset(root_of(&remnant, 0), 0, IMAGE_PAGE);
+	/* Another series, none at all, the same boot. */
+	for (int i = 0; i < 3; i++) {
+		static const char *const names[] = { "other", "none", "same" };
+
+		remnant_renumber(&remnant, i == 2 ? KEPT_SERIES : (uint64_t) !i, i == 2 ? 1 : 7);
+		TB_ASSERT_EQUAL(remnant_recover(&remnant, names[i], NULL, &outcome), 4);
+		CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "1 headers of rings or processes were damaged"));
+		outcome_free(&outcome);
+		TB_ASSERT_EQUAL(referee(below(&remnant.image, names[i]), REFEREE_SILENT, NULL), NR_EVENTS);
+	}
+	/* A header without its ring makes nobody else an earlier boot's. */
+	remnant_renumber(&remnant, KEPT_SERIES, 0);
+	kept_half_page(&remnant.halves[1], &remnant.rings[1], TRACEBUF_RING_DATA_OFFSET)[0] ^= 1;
+	TB_ASSERT_EQUAL(remnant_recover(&remnant, "later", NULL, &outcome), 4);
+	CU_ASSERT_PTR_NOT_NULL(strstr(outcome.out, "Trace kept: 25 events"));
+	outcome_free(&outcome);
+	remnant_free(&remnant);
+}
+
 /* Below a directory by name and boot: once, and whole or not at all. */
 static void test_into(void)
 {
@@ -464,6 +572,8 @@ int main(void)
 		{ "a half", test_half },
 		{ "what the half tells", test_told },
 		{ "two boots", test_boots },
+		{ "an earlier boot's remains", test_earlier },
+		{ "not an earlier boot's", test_not_earlier },
 		{ "into a directory, once", test_into },
 		{ "a process twice", test_twice },
 		{ "a damaged half", test_damage },

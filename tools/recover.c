@@ -21,6 +21,7 @@
 #include "recover_place.h"
 #include "recovery.h"
 #include "recovery_report.h"
+#include "tree.h"
 
 struct recover {
 	const char *rundir, *image, *output, *into, *merge;
@@ -124,12 +125,25 @@ static int find_remains(struct recover *recover)
 	return 0;
 }
 
+/* Ends what is in part; nothing at all of an earlier boot's trace makes none. *ret_path: NULL then. */
+static int end_trace(const struct tb_recovery *recovery, const char *path, const char *part, const char **ret_path)
+{
+	bool is_empty = recovery->is_earlier && !recovery->nr_events;
+
+	*ret_path = is_empty ? NULL : path;
+	if (!is_empty)
+		return tb_recover_place_end(path, part);
+	tb_tree_remove(part, false);
+	return 0;
+}
+
 static int write_trace(struct recover *recover, const struct tb_recover_place *place, size_t index,
 		       bool *ret_damaged)
 {
 	const struct tb_remains_ring *ring = &recover->remains.ring[index];
 	char path[TB_RECOVER_PATH_SIZE], part[TB_RECOVER_PATH_SIZE], message[1024] = "";
 	struct tb_recovery recovery;
+	const char *made;
 	int ret;
 
 	tb_recover_place_name(place, index, path, part);
@@ -140,13 +154,13 @@ static int write_trace(struct recover *recover, const struct tb_recover_place *p
 	ret = tb_recovery_write(&recover->remains, ring->info.uuid, part, NULL, NULL, &recovery, message,
 				sizeof(message));
 	if (!ret) {
-		ret = tb_recover_place_end(path, part);
+		ret = end_trace(&recovery, path, part, &made);
 		snprintf(message, sizeof(message), "%.900s: %s", path, strerror(-ret));
 	}
 	if (ret)
 		ret = tb_complain(TB_EXIT_ERROR, "recover: %s", message);
 	else
-		tb_report_trace(&recover->report, &recovery, path);
+		tb_report_trace(&recover->report, &recovery, made);
 	*ret_damaged |= recovery.damaged;
 	tb_recovery_free(&recovery);
 	return ret;
@@ -176,7 +190,7 @@ static int merge(struct recover *recover, bool *ret_damaged)
 		ret = tb_complain(TB_EXIT_ERROR, "recover: %s", message);
 	else
 		tb_report_trace(&recover->report, &recovery, recover->output);
-	*ret_damaged |= recovery.damaged;
+	*ret_damaged |= recovery.damaged || (recovery.is_earlier && recover->remains.nr_earlier);
 	tb_recovery_free(&recovery);
 	return ret;
 }

@@ -136,8 +136,11 @@ static const char *trouble_of(int error)
 	}
 }
 
-static void note_damage(struct tb_recovery *recovery, const struct tb_recovered_ring *ring)
+/* Pages of an earlier boot are there as far as nobody has used them again. merges: that is what was asked for. */
+static void note_damage(struct tb_recovery *recovery, const struct tb_recovered_ring *ring, bool merges)
 {
+	if (!merges && tb_boots_is_earlier(&recovery->remains->boots, &ring->ring->boot))
+		return;
 	for (int i = 0; i < TB_LOSS_NR; i++)
 		if (ring->salvage.nr_dropped[i])
 			recovery->damaged = true;
@@ -157,7 +160,7 @@ static int recover_ring(struct tb_recovery *recovery, struct tb_recovered_ring *
 		return ret;
 	if (ret) {
 		ring->trouble = trouble_of(ret);
-		note_damage(recovery, ring);
+		note_damage(recovery, ring, missing);
 		return 0;
 	}
 	stream.class = class;
@@ -168,7 +171,7 @@ static int recover_ring(struct tb_recovery *recovery, struct tb_recovered_ring *
 		ret = 0;
 	}
 	finished = tb_outfile_finish(&stream.out, 0);
-	note_damage(recovery, ring);
+	note_damage(recovery, ring, missing);
 	return ret ? ret : finished;
 }
 
@@ -187,9 +190,11 @@ static int collect_rings(struct tb_recovery *recovery)
 	recovery->ring = calloc(remains->nr_rings, sizeof(*recovery->ring));
 	if (!recovery->ring)
 		return -ENOMEM;
+	recovery->is_earlier = true;
 	for (size_t i = 0; i < remains->nr_rings; i++) {
 		if (memcmp(remains->ring[i].info.uuid, recovery->uuid, sizeof(recovery->uuid)))
 			continue;
+		recovery->is_earlier &= tb_boots_is_earlier(&remains->boots, &remains->ring[i].boot);
 		recovery->ring[recovery->nr_rings].ring = &remains->ring[i];
 		name_stream(&recovery->ring[recovery->nr_rings++]);
 	}

@@ -26,7 +26,8 @@ struct tb_recovery {
 	struct tb_stream_class *class;	/* of those rings */
 	size_t nr_classes;
 	uint64_t nr_events;		/* written */
-	bool damaged;			/* a sub-buffer or more was dropped, or a ring had trouble */
+	bool damaged;			/* a sub-buffer or more was dropped, or a ring had trouble: of what counts */
+	bool is_earlier;		/* a later boot has left rings, too: damage does not count, unless this is merged */
 };
 
 /*

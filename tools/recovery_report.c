@@ -184,7 +184,8 @@ void tb_report_begin(struct tb_report *report, bool json, const struct tb_remain
 	if (json) {
 		printf("{\"source\":");
 		tb_quote(stdout, remains->format);
-		printf(",\"damaged_headers\":%zu,\"boot\":[", remains->nr_damaged);
+		printf(",\"damaged_headers\":%zu,\"earlier_headers\":%zu,\"boot\":[", remains->nr_damaged,
+		       remains->nr_earlier);
 		print_regions(remains, true);
 		printf("],\"trace\":[");
 		return;
@@ -192,6 +193,9 @@ void tb_report_begin(struct tb_report *report, bool json, const struct tb_remain
 	print_regions(remains, false);
 	if (remains->nr_damaged)
 		printf("%zu headers of rings or processes were damaged: those are left out\n", remains->nr_damaged);
+	if (remains->nr_earlier)
+		printf("%zu headers of rings or processes of an earlier boot were left alone: their pages are used again\n",
+		       remains->nr_earlier);
 }
 
 static void report_json(struct tb_report *report, const struct tb_recovery *recovery, const char *path)
@@ -199,14 +203,17 @@ static void report_json(struct tb_report *report, const struct tb_recovery *reco
 	printf("%s{\"name\":", report->nr_traces ? "," : "");
 	tb_quote(stdout, recovery->name);
 	printf(",\"output\":");
-	tb_quote(stdout, path);
+	if (path)
+		tb_quote(stdout, path);
+	else
+		printf("null");
 	printf(",\"recovered\":%" PRIu64 ",\"ring\":[", recovery->nr_events);
 	for (size_t i = 0; i < recovery->nr_rings; i++) {
 		if (i)
 			putchar(',');
 		print_ring_json(recovery, &recovery->ring[i]);
 	}
-	printf("],\"is_known\":false}");
+	printf("],\"is_of_earlier_boot\":%s,\"is_known\":false}", recovery->is_earlier ? "true" : "false");
 }
 
 void tb_report_trace(struct tb_report *report, const struct tb_recovery *recovery, const char *path)
@@ -214,8 +221,9 @@ void tb_report_trace(struct tb_report *report, const struct tb_recovery *recover
 	if (report->json) {
 		report_json(report, recovery, path);
 	} else {
-		printf("Trace %s: %" PRIu64 " events of %zu rings, in %s\n", recovery->name[0] ? recovery->name : "(no name)",
-		       recovery->nr_events, recovery->nr_rings, path);
+		printf("Trace %s%s: %" PRIu64 " events of %zu rings%s%s\n",
+		       recovery->name[0] ? recovery->name : "(no name)", recovery->is_earlier ? ", of an earlier boot" : "",
+		       recovery->nr_events, recovery->nr_rings, path ? ", in " : "", path ? path : "");
 		for (size_t i = 0; i < recovery->nr_rings; i++)
 			print_ring(recovery, &recovery->ring[i]);
 	}

@@ -12,7 +12,7 @@ struct tb_report {
 
 /* Where the rings were found, and what boots told of themselves there. */
 void tb_report_begin(struct tb_report *report, bool json, const struct tb_remains *remains);
-/* A trace that was written to path. */
+/* A trace that was written to path; NULL: nothing was left of it. */
 void tb_report_trace(struct tb_report *report, const struct tb_recovery *recovery, const char *path);
 /* One that is there already, from an earlier recovery. */
 void tb_report_known(struct tb_report *report, const char *name, const char *path);

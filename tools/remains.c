@@ -186,14 +186,17 @@ static int add_ring(struct tb_remains *remains, struct tb_source source)
 	ring.clock_ticks = header.clock_ticks;
 	ring.clock_realtime_ns = header.clock_realtime_ns;
 	memcpy(ring.boot_id, header.boot_id, sizeof(ring.boot_id));
+	ring.boot = header.boot;
 	more = grow(remains->ring, remains->nr_rings, sizeof(*more));
 	if (!more)
 		return -ENOMEM;
 	remains->ring = more;
 	ret = enter_ring(remains, &ring.info);
-	if (!ret)
-		more[remains->nr_rings++] = ring;
-	return ret;
+	if (ret)
+		return ret;
+	more[remains->nr_rings++] = ring;
+	tb_boots_add_ring(&remains->boots, &ring.boot);
+	return 0;
 }
 
 static int add_process(struct tb_remains *remains, struct tb_source source)
@@ -260,6 +263,34 @@ static int add_region(struct tb_remains *remains, const struct tb_found *found)
 	return 0;
 }
 
+/* Which boot a superblock's page is of: zeroes if its header is not right, wherever its page list leads. */
+static struct tracebuf_boot boot_of_page(struct tb_remains *remains, const struct tb_found *found)
+{
+	union {
+		struct tracebuf_ring ring;
+		struct tracebuf_process process;
+	} header;
+	struct tb_process_info process;
+	struct tb_ring_info ring;
+
+	if (!tb_image_read(remains->image, found->address, &header, sizeof(header))) {
+		if (!tb_ring_check(&header.ring, 0, &ring))
+			return header.ring.boot;
+		if (!tb_process_check(&header.process, 0, &process))
+			return header.process.boot;
+	}
+	return (struct tracebuf_boot) { 0 };
+}
+
+/* What a page is the superblock of is not to be had. Whether that is damage is known once all rings are. */
+static void note_damage(struct tb_remains *remains, const struct tb_found *found)
+{
+	struct tracebuf_boot boot = boot_of_page(remains, found);
+
+	if (!boot.series || !tb_boots_add_damaged(&remains->boots, &boot))
+		remains->nr_damaged++;
+}
+
 static int superblock_found(void *data, const struct tb_found *found)
 {
 	struct scan *scan = data;
@@ -281,7 +312,7 @@ static int superblock_found(void *data, const struct tb_found *found)
 			tb_image_source_end(&source);
 	}
 	if (ret && ret != -EEXIST && ret != -ENOMEM)
-		scan->remains->nr_damaged++;
+		note_damage(scan->remains, found);
 	return ret == -ENOMEM ? ret : 0;
 }
 
@@ -301,6 +332,8 @@ static int look_through(const char *path, void (*progress)(void *data, uint64_t 
 
 	snprintf(remains->format, sizeof(remains->format), "%s", tb_image_format(remains->image));
 	ret = tb_image_scan(remains->image, superblock_found, progress ? tell_progress : NULL, &scan);
+	remains->nr_damaged += tb_boots_nr_damaged(&remains->boots, false);
+	remains->nr_earlier = tb_boots_nr_damaged(&remains->boots, true);
 	if (ret)
 		snprintf(message, size, "%s: %s", path, strerror(-ret));
 	return ret;

@@ -5,6 +5,7 @@
 #include "../reader/image.h"
 #include "../reader/ring.h"
 #include "../reader/source.h"
+#include "boots.h"
 
 /* A ring or a process file that was found, its header checked. */
 struct tb_remains_ring {
@@ -13,6 +14,7 @@ struct tb_remains_ring {
 	char trace_name[TRACEBUF_NAME_SIZE];	/* NUL-terminated, fit for a file name, or "" */
 	uint64_t clock_frequency, clock_ticks, clock_realtime_ns;
 	uint8_t boot_id[16];
+	struct tracebuf_boot boot;
 };
 struct tb_remains_process {
 	struct tb_source source;
@@ -41,7 +43,9 @@ struct tb_remains {
 	struct tb_remains_table processes;	/* of one name, in the order found */
 	struct tb_remains_region *region;	/* those of two boots, in an image of all memory */
 	size_t nr_regions;
-	size_t nr_damaged;			/* superblocks whose header was wrong */
+	size_t nr_damaged;			/* superblocks whose header was wrong, or all of whose pages were not there */
+	size_t nr_earlier;			/* such ones of an earlier boot than some ring is of; not in nr_damaged */
+	struct tb_boots boots;
 	struct tb_image *image;
 	char format[64];			/* where from, for people */
 };
