@@ -21,6 +21,8 @@
 #include "tape.h"
 #include "transfer.h"
 
+#define KEPT_OVERHEAD 65536u
+
 static struct cds_list_head *bucket_of(struct tb_recording *recording, int32_t pid, uint32_t instance, uint32_t cpu)
 {
 	return &recording->drain_bucket[((uint32_t) pid * 31 + instance * 7 + cpu) % TB_DRAIN_BUCKETS];
@@ -329,6 +331,24 @@ static void finish(struct tb_drain *drain)
 	drain->pins--;
 }
 
+/* What it takes of the kept rings' share: its data, and for its first pages and its process's file about so much. */
+static uint64_t kept_size(const struct tb_drain *drain)
+{
+	return drain->info.subbuf_size * drain->info.nr_subbufs + KEPT_OVERHEAD;
+}
+
+/* Its process's file goes by and by, when that process is looked after. */
+static void leave_kept(struct tb_drain *drain)
+{
+	struct tb_recording *recording = drain->recording;
+	struct tb_process *process = tb_process_find(recording->daemon, drain->info.pid, drain->info.incarnation);
+
+	cds_list_del(&drain->kept);
+	recording->kept_size -= kept_size(drain);
+	if (process && process->nr_kept)
+		process->nr_kept--;
+}
+
 void tb_drain_free(struct tb_drain *drain)
 {
 	struct tb_recording *recording = drain->recording;
@@ -338,10 +358,8 @@ void tb_drain_free(struct tb_drain *drain)
 	tb_outfile_rest(&drain->tape.out);
 	if (drain->is_hungry)
 		cds_list_del(&drain->hungry);
-	if (drain->is_kept) {
-		cds_list_del(&drain->kept);
-		recording->kept_size -= drain->info.subbuf_size * drain->info.nr_subbufs;
-	}
+	if (drain->is_kept)
+		leave_kept(drain);
 	if (recording->next_drain == &drain->of_recording)
 		recording->next_drain = drain->of_recording.next;
 	cds_list_del(&drain->of_recording);
@@ -371,10 +389,11 @@ void tb_drain_keep(struct tb_drain *drain)
 	struct tb_recording *recording = drain->recording;
 
 	cds_list_del(&drain->of_process);
+	drain->process->nr_kept++;
 	drain->process = NULL;
 	drain->is_kept = true;
 	cds_list_add_tail(&drain->kept, &recording->kept);
-	recording->kept_size += drain->info.subbuf_size * drain->info.nr_subbufs;
+	recording->kept_size += kept_size(drain);
 	tb_ringfile_close(drain);
 	while (recording->kept_size > TB_KEPT_RINGS_SIZE && recording->kept.next != recording->kept.prev) {
 		struct tb_drain *oldest = cds_list_first_entry(&recording->kept, struct tb_drain, kept);

@@ -203,7 +203,7 @@ static int enable(struct tb_process *process, int fd, uint32_t enable_size)
 }
 
 /* Does any process have its file mapped for writing, as a traced process and its forked children do? */
-static bool keeps_process(struct tb_process *process)
+static bool is_mapped(struct tb_process *process)
 {
 	int fd = openat(process->daemon->rundir.procs_fd, process->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	bool mapped;
@@ -215,6 +215,12 @@ static bool keeps_process(struct tb_process *process)
 	mapped = fcntl(fd, F_SETLEASE, F_RDLCK) && errno == EAGAIN;
 	close(fd);
 	return mapped;
+}
+
+/* Whoever reads its kept rings after this daemon, a new one or tracebuf recover, has nothing else that describes them. */
+static bool keeps_process(struct tb_process *process)
+{
+	return process->nr_kept || is_mapped(process);
 }
 
 static void remove_process(struct tb_process *process)

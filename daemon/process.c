@@ -361,13 +361,27 @@ static void leave_dying(struct tb_process *process)
 	process->daemon->nr_dying--;
 }
 
+static void stop_watching(struct tb_process *process)
+{
+	if (process->waiting)
+		tb_loop_cancel(&process->daemon->loop, &process->exited);
+	if (process->pidfd < 0)
+		return;
+	/* An io_uring poll holds its file: the descriptor may go at once. */
+	close(process->pidfd);
+	process->pidfd = -1;
+	process->daemon->nr_pidfds--;
+}
+
 void tb_process_bury(struct tb_process *process)
 {
 	leave_dying(process);
-	if (process->daemon->home->keeps_process(process))
+	if (process->daemon->home->keeps_process(process)) {
 		process->orphan = true;
-	else
+		stop_watching(process);
+	} else {
 		tb_process_forget(process, true);
+	}
 }
 
 void tb_process_look_after(struct tb_process *process)
@@ -396,13 +410,7 @@ void tb_process_forget(struct tb_process *process, bool remove_file)
 	cds_list_del(&process->bucket);
 	daemon->nr_processes--;
 	tb_descriptions_put(process->descriptions);
-	if (process->waiting)
-		tb_loop_cancel(&daemon->loop, &process->exited);
-	if (process->pidfd >= 0) {
-		/* An io_uring poll holds its file: the descriptor may go at once. */
-		close(process->pidfd);
-		daemon->nr_pidfds--;
-	}
+	stop_watching(process);
 	process->gone = true;
 	if (!process->waiting)
 		free(process);
@@ -413,5 +421,5 @@ void tb_process_table_destroy(struct tb_daemon *daemon)
 	struct tb_process *process, *next;
 
 	cds_list_for_each_entry_safe(process, next, &daemon->processes, list)
-		tb_process_forget(process, false);
+		tb_process_forget(process, process->orphan && !daemon->home->keeps_process(process));
 }

@@ -20,11 +20,12 @@ struct tb_process {
 	bool waiting;				/* exited is under way */
 	bool dead;				/* its rings get no more; its file is only read for its children */
 	bool is_dying;				/* is on daemon->dying */
-	bool orphan;				/* was dealt with; children still read its enable records */
+	bool orphan;				/* was dealt with; its file is still read, by children or for its kept rings */
 	bool gone;				/* only waits for exited, to be freed */
 	bool damaged;				/* its file has been complained of */
 	bool listed;				/* kernel home: the last listing had it */
 	bool suspect;				/* something in its pages was wrong: trust none of its rings */
+	uint64_t nr_kept;			/* rings of it that snapshot traces keep: not among drains any more */
 	uint64_t evaluated;			/* control.rules_generation that its enable records go by */
 	uint32_t nr_descriptions;		/* as last seen in its file */
 	uint32_t enable_size;
@@ -34,7 +35,7 @@ struct tb_process {
 };
 
 void tb_process_table_init(struct tb_daemon *daemon);
-/* Forgets all, leaving their files alone. */
+/* Forgets all, leaving alone the files of those that live, or whose files are read by others. */
 void tb_process_table_destroy(struct tb_daemon *daemon);
 
 struct tb_process *tb_process_find(struct tb_daemon *daemon, int32_t pid, uint64_t incarnation);
@@ -62,8 +63,8 @@ void tb_process_mark_dead(struct tb_process *process);
 void tb_process_look_after(struct tb_process *process);
 
 /*
- * Its rings have been dealt with. Forgets it with its file, unless forked children still map that: they go by its
- * enable records until they make a file of their own.
+ * Its rings have been dealt with. Forgets it with its file, unless forked children still map that (they go by its
+ * enable records until they make a file of their own), or rings are kept, whose events it describes.
  */
 void tb_process_bury(struct tb_process *process);
 /* Forgets it: it has no rings any more. remove_file: its file goes as well. */

@@ -147,10 +147,80 @@ static void rotate_running(void)
 	fixture_close(&fixture);
 }
 
+static bool has_files(const struct fixture *fixture, const char *name)
+{
+	char path[128];
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/%s", fixture->rundir, name);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		found |= entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* What the dead have left is in the run directory, and all that it takes to read that. */
+static void check_remains(const struct fixture *fixture, uint64_t expected)
+{
+	char tool[512], rundir[96], path[128];
+	char *argv[] = { tool, "recover", "--rundir", rundir, "-o", path, NULL };
+	struct outcome outcome;
+
+	snprintf(tool, sizeof(tool), "%s", build_path("tracebuf"));
+	snprintf(rundir, sizeof(rundir), "%s", fixture->rundir);
+	snprintf(path, sizeof(path), "%s/recovered", fixture->dir);
+	if (!run(&outcome, argv, NULL))
+		return;
+	TB_ASSERT_EQUAL(outcome.status, 0);
+	outcome_free(&outcome);
+	TB_ASSERT_EQUAL(referee(path, REFEREE_SILENT, NULL), expected);
+}
+
+/* One program dies while a daemon lives, which is killed then, and one while none does: the next daemon has both. */
+static void snapshot_taken_over(void)
+{
+	struct fixture fixture;
+	char output[160], path[128];
+	uint64_t total = 0;
+
+	if (!fixture_open(&fixture) || !fixture_start(&fixture) ||
+	    !fixture_trace(&fixture, "t", "overwrite", 65536, 8, true))
+		return;
+	TB_ASSERT_EQUAL(await(worker_start(&fixture, "traced", 0, 1, 500, "tick")), 0);
+	while (fixture_ok(&fixture, "status", NULL) && !strstr(fixture.reply.text, "(ended)"))
+		usleep(1000);
+	fixture_kill(&fixture);
+	if (!fixture_has_kernel_home())
+		check_remains(&fixture, 500);
+	TB_ASSERT_EQUAL(await(worker_start(&fixture, "traced", 1, 1, 500, "tick")), 0);
+	if (!fixture_start(&fixture))
+		return;
+	fixture_ok(&fixture, "status", NULL);
+	CU_ASSERT_PTR_NULL(strstr(fixture.reply.text, "rings refused"));
+	snprintf(path, sizeof(path), "%s/snapshot", fixture.dir);
+	snprintf(output, sizeof(output), "output=%s", path);
+	fixture_ok(&fixture, "snapshot", "trace=t", output, NULL);
+	TB_ASSERT_EQUAL(visit_traces(path, check_snapshot, &total), 1);
+	TB_ASSERT_EQUAL(total, 1000);
+	/* With the trace go the files of the dead. */
+	CU_ASSERT(fixture_has_kernel_home() || has_files(&fixture, "procs"));
+	fixture_destroy(&fixture, "t");
+	while (has_files(&fixture, "procs"))
+		usleep(1000);
+	fixture_stop(&fixture);
+	CU_ASSERT(!has_files(&fixture, "rings"));
+	fixture_close(&fixture);
+}
+
 int main(void)
 {
 	static const CU_TestInfo cases[] = {
-		{ "snapshot_running", snapshot_running }, { "rotate_running", rotate_running }, CU_TEST_INFO_NULL,
+		{ "snapshot_running", snapshot_running }, { "rotate_running", rotate_running },
+		{ "snapshot_taken_over", snapshot_taken_over }, CU_TEST_INFO_NULL,
 	};
 
 	return tb_run_suite("snapshot", cases);
