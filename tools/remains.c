@@ -17,6 +17,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "../reader/extent.h"
 #include "../reader/kept.h"
 #include "../reader/salvage.h"
 
@@ -31,7 +32,6 @@ static struct file *open_file;		/* the one that has a descriptor */
 static int read_file(void *data, uint64_t offset, void *to, size_t size)
 {
 	struct file *file = data;
-	char *at = to;
 
 	if (open_file != file) {
 		if (open_file) {
@@ -43,18 +43,7 @@ static int read_file(void *data, uint64_t offset, void *to, size_t size)
 			return -errno;
 		open_file = file;
 	}
-	while (size) {
-		ssize_t got = pread(file->fd, at, size, offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got ? -errno : -ENODATA;
-		at += got;
-		offset += got;
-		size -= got;
-	}
-	return 0;
+	return tb_extent_read(file->fd, offset, to, size);
 }
 
 static void free_file(struct file *file)
