@@ -28,7 +28,7 @@
 /* Backed at a time while a ring is written for the first time. */
 #define POPULATE_SIZE (32u << 10)
 
-#define CLAIMED ((struct tb_ring *) 1)
+#define CLAIMED ((struct tb_ring *) TB_RING_CLAIMED)
 
 static struct tb_ring *retired;		/* stack, more are pushed at any time; popped whole */
 static struct tb_ring *spare;		/* stack of objects that can be used again; the same */
@@ -167,8 +167,7 @@ static void fill_ring(struct tb_ring *ring, uint32_t row, uint32_t ring_set, con
 	ring->block_timeout_ms = config->block_timeout_ms;
 	ring->clock = about->clock;
 	ring->locked = row >= tb_table_cpu_rows() || !tb_table_uses_rseq();
-	ring->slow_only = ring->locked || ring->clock != TRACEBUF_CLOCK_TSC ||
-			  (ring->context & ~(uint32_t) TRACEBUF_CONTEXT_VTID);
+	ring->slow_only = ring->locked || ring->clock != TRACEBUF_CLOCK_TSC;
 }
 
 /* Makes the ring of a table entry that the caller has claimed. */
@@ -214,12 +213,19 @@ static int attach(uint32_t row, uint32_t ring_set)
 		return result;
 	}
 	/* First what the fast path sees: once the entry is there, somebody may retire the ring. */
-	if (!ring->slow_only)
+	if (!ring->slow_only && !tb_ring_is_slow_context(ring->context))
 		__atomic_store_n(tb_table_producer(row, ring_set), ring->producer, __ATOMIC_SEQ_CST);
 	__atomic_store_n(entry, ring, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	retire_if_outdated(ring);
 	return 0;
+}
+
+struct tb_ring *tb_ring_in(struct tb_ring *const *entry)
+{
+	struct tb_ring *ring = tracebuf__load_acquire(entry);
+
+	return ring == CLAIMED ? NULL : ring;
 }
 
 int tb_ring_pin_existing(uint32_t row, uint32_t ring_set, struct tb_ring **ret_ring)

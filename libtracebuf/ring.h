@@ -20,7 +20,7 @@ struct tb_ring {
 	uint32_t block_timeout_ms;
 	uint32_t nr_descriptions;
 	bool locked;			/* written under lock, not by restartable sequences */
-	bool slow_only;			/* the fast path may not write it: limit stays 0 */
+	bool slow_only;			/* no short way may write it: limit stays 0 */
 	uint32_t lock;
 	uint32_t instance;		/* by which the kernel knows it, where that is its home */
 	bool has_rung;			/* ... and was told of it */
@@ -31,12 +31,22 @@ struct tb_ring {
 	struct tb_ring *older;		/* of all that were ever allocated */
 };
 
+/* Does a context keep events from the fast path, which knows only the thread's id? */
+static inline bool tb_ring_is_slow_context(uint32_t context)
+{
+	return context & ~(uint32_t) TRACEBUF_CONTEXT_VTID;
+}
+
 /*
  * The ring of a row and ring set, able to hold the event of the index-th description, made if it is not there; pinned until tb_ring_unpin().
  * 0 or -EBUSY (being made by another thread or by what this handler interrupted), -ESTALE (no such trace any more),
  * -ENOSPC and what else making files says. Any context; does not block.
  */
 int tb_ring_pin(uint32_t row, uint32_t ring_set, uint32_t index, struct tb_ring **ret_ring);
+/* An entry of the table that somebody is filling or emptying. */
+#define TB_RING_CLAIMED 1
+/* What a table's entry holds, to be looked at only, as it may be given up at any time; NULL: nothing yet. */
+struct tb_ring *tb_ring_in(struct tb_ring *const *entry);
 int tb_ring_pin_existing(uint32_t row, uint32_t ring_set, struct tb_ring **ret_ring);	/* else -ENOENT */
 void tb_ring_unpin(struct tb_ring *ring);
 

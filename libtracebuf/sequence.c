@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/rseq.h>
+#include "ring.h"
 
 #if defined(__x86_64__)
 #include "sequence_x86_64.h"

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <tracebuf/write.h>
 
+struct tb_ring;
+
 /* One copy into a ring. is_text: the bytes must not hold a NUL once they are there. */
 struct tb_copy {
 	void *to;
@@ -35,6 +37,14 @@ int tb_sequence_commit_locked(struct tracebuf_producer *producer, const struct t
 
 /* tracebuf__commit_short() for a payload whose size is known at run time. 1: committed, 0: take the slow path. */
 int tb_sequence_staged(const struct tracebuf_enable *enable, const void *payload, size_t size);
+
+/*
+ * The same for a ring that the fast path does not see, since its events have more contexts than the thread's id:
+ * payload begins with them. entry: the ring's in the library's table, in the row of cpu. 0 also if there is no ring of
+ * this context then.
+ */
+int tb_sequence_with_context(const struct tracebuf_enable *enable, struct tb_ring *const *entry, uint32_t cpu,
+			     uint32_t context, const void *payload, size_t size);
 
 /* The CPU of this thread by its rseq area, negative where rseq is not registered. */
 int32_t tb_sequence_cpu(void);

@@ -44,6 +44,15 @@ int tb_sequence_commit(struct tracebuf_producer *producer, uint32_t cpu, const s
 	return result;
 }
 
+/* Of a payload that lies in one piece, from the producer on. */
+#define STAGED_FROM_PRODUCER \
+	TRACEBUF__RSEQ_HEADER \
+	"mov x13, #0\n" \
+	"6:\tcmp x13, %[size]\n\tb.hs 7f\n\t" \
+	"ldr x9, [%[payload], x13]\n\tstr x9, [x14, x13]\n\tadd x13, x13, #8\n\tb 6b\n" \
+	"7:\t" \
+	TRACEBUF__RSEQ_COMMIT
+
 int tb_sequence_staged(const struct tracebuf_enable *enable, const void *payload, size_t size)
 {
 	const uint32_t tid = tracebuf__tid;
@@ -60,15 +69,35 @@ int tb_sequence_staged(const struct tracebuf_enable *enable, const void *payload
 	prefix = (uint64_t) tid * enable->prefix_factor + enable->prefix_id;
 	__asm__ goto volatile(
 		TRACEBUF__RSEQ_BEGIN
-		TRACEBUF__RSEQ_HEADER
-		"mov x13, #0\n"
-		"6:\tcmp x13, %[size]\n\tb.hs 7f\n\t"
-		"ldr x9, [%[payload], x13]\n\tstr x9, [x14, x13]\n\tadd x13, x13, #8\n\tb 6b\n"
-		"7:\t"
-		TRACEBUF__RSEQ_COMMIT
+		TRACEBUF__RSEQ_RING
+		STAGED_FROM_PRODUCER
 		TRACEBUF__RSEQ_END
 		:
 		: TRACEBUF__RSEQ_OPERANDS, [payload] "r"(payload), [size] "r"(size)
+		: TRACEBUF__RSEQ_CLOBBERS
+		: out);
+	return 1;
+out:
+	return 0;
+}
+
+int tb_sequence_with_context(const struct tracebuf_enable *enable, struct tb_ring *const *entry, uint32_t cpu,
+			     uint32_t context, const void *payload, size_t size)
+{
+	const char *rseq = tracebuf__rseq_area();
+	const uint64_t prefix = enable->prefix_id;
+
+	__asm__ goto volatile(
+		TRACEBUF__RSEQ_BEGIN
+		"ldr x10, [%[entry]]\n\tcmp x10, %[claimed]\n\tb.ls %l[out]\n\t"
+		"ldr w9, [x10, %[has]]\n\tcmp w9, %w[wanted]\n\tb.ne %l[out]\n\t"
+		"ldr x10, [x10, %[producer]]\n\t"
+		STAGED_FROM_PRODUCER
+		TRACEBUF__RSEQ_END
+		:
+		: TRACEBUF__RSEQ_OPERANDS, [payload] "r"(payload), [size] "r"(size), [wanted] "r"(context),
+		  [claimed] "i"(TB_RING_CLAIMED), [has] "i"(offsetof(struct tb_ring, context)),
+		  [producer] "i"(offsetof(struct tb_ring, producer))
 		: TRACEBUF__RSEQ_CLOBBERS
 		: out);
 	return 1;

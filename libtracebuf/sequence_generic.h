@@ -20,6 +20,18 @@ int tb_sequence_staged(const struct tracebuf_enable *enable, const void *payload
 	return 0;
 }
 
+int tb_sequence_with_context(const struct tracebuf_enable *enable, struct tb_ring *const *entry, uint32_t cpu,
+			     uint32_t context, const void *payload, size_t size)
+{
+	(void) enable;
+	(void) entry;
+	(void) cpu;
+	(void) context;
+	(void) payload;
+	(void) size;
+	return 0;
+}
+
 int32_t tb_sequence_cpu(void)
 {
 	return -1;

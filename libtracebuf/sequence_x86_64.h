@@ -42,6 +42,18 @@ int tb_sequence_commit(struct tracebuf_producer *producer, uint32_t cpu, const s
 	return result;
 }
 
+/* Of a payload that lies in one piece, from the producer on. Clobbers r10. */
+#define STAGED_FROM_PRODUCER \
+	TRACEBUF__RSEQ_HEADER \
+	"leaq 4(%%rcx, %%r9), %%rcx\n\taddq %[size], %%rcx\n\t" \
+	TRACEBUF__RSEQ_STORE_HEADER \
+	"xorl %%r10d, %%r10d\n" \
+	"6:\tcmpq %[size], %%r10\n\tjae 7f\n\t" \
+	"movq (%[payload], %%r10), %%rax\n\tmovq %%rax, %c[data] + 4(%%rdx, %%r10)\n\t" \
+	"addq $8, %%r10\n\tjmp 6b\n" \
+	"7:\t" \
+	TRACEBUF__RSEQ_COMMIT
+
 int tb_sequence_staged(const struct tracebuf_enable *enable, const void *payload, size_t size)
 {
 	const uint32_t tid = tracebuf__tid;
@@ -57,18 +69,35 @@ int tb_sequence_staged(const struct tracebuf_enable *enable, const void *payload
 	prefix = (uint64_t) tid * enable->prefix_factor + enable->prefix_id;
 	__asm__ goto volatile(
 		TRACEBUF__RSEQ_BEGIN
-		TRACEBUF__RSEQ_HEADER
-		"leaq 4(%%rcx, %%r9), %%rcx\n\taddq %[size], %%rcx\n\t"
-		TRACEBUF__RSEQ_STORE_HEADER
-		"xorl %%r10d, %%r10d\n"
-		"6:\tcmpq %[size], %%r10\n\tjae 7f\n\t"
-		"movq (%[payload], %%r10), %%rax\n\tmovq %%rax, %c[data] + 4(%%rdx, %%r10)\n\t"
-		"addq $8, %%r10\n\tjmp 6b\n"
-		"7:\t"
-		TRACEBUF__RSEQ_COMMIT
+		TRACEBUF__RSEQ_RING
+		STAGED_FROM_PRODUCER
 		TRACEBUF__RSEQ_END
 		:
 		: TRACEBUF__RSEQ_OPERANDS, [payload] "r"(payload), [size] "r"(size)
+		: TRACEBUF__RSEQ_CLOBBERS, "r10"
+		: out);
+	return 1;
+out:
+	return 0;
+}
+
+int tb_sequence_with_context(const struct tracebuf_enable *enable, struct tb_ring *const *entry, uint32_t cpu,
+			     uint32_t context, const void *payload, size_t size)
+{
+	const ptrdiff_t rseq = __rseq_offset;
+	const uint64_t prefix = enable->prefix_id;
+
+	__asm__ goto volatile(
+		TRACEBUF__RSEQ_BEGIN
+		"movq (%[entry]), %%r8\n\tcmpq %[claimed], %%r8\n\tjbe %l[out]\n\t"
+		"movl %[wanted], %%eax\n\tcmpl %%eax, %c[has](%%r8)\n\tjne %l[out]\n\t"
+		"movq %c[producer](%%r8), %%r8\n\t"
+		STAGED_FROM_PRODUCER
+		TRACEBUF__RSEQ_END
+		:
+		: TRACEBUF__RSEQ_OPERANDS, [payload] "r"(payload), [size] "r"(size), [wanted] "rm"(context),
+		  [claimed] "i"(TB_RING_CLAIMED), [has] "i"(offsetof(struct tb_ring, context)),
+		  [producer] "i"(offsetof(struct tb_ring, producer))
 		: TRACEBUF__RSEQ_CLOBBERS, "r10"
 		: out);
 	return 1;

@@ -2,11 +2,12 @@
 /*
  * The slow path of an event: whatever the sequence in the program could not do.
  *
- * An event goes to each ring set that its record names. For one ring set: pin the ring of this CPU's row and take
- * steps until the event is committed or counted as discarded. A step looks at the ring's position, decides, prepares
- * in private memory and commits all at once (sequence.h); if the ring moved on meanwhile it is decided again. Nobody
- * waits for anybody: a ring that is being made by others, and a thread that is interrupted every time it tries, go by
- * a locked row, whose locks are only ever tried. A handler that interrupts a lock's holder takes the next row.
+ * Contexts are what the sequence in the program leaves to one here, which comes first and is as short. Else an event
+ * goes to each ring set that its record names. For one ring set: pin the ring of this CPU's row and take steps until
+ * the event is committed or counted as discarded. A step looks at the ring's position, decides, prepares in private
+ * memory and commits all at once (sequence.h); if the ring moved on meanwhile it is decided again. Nobody waits for
+ * anybody: a ring that is being made by others, and a thread that is interrupted every time it tries, go by a locked
+ * row, whose locks are only ever tried. A handler that interrupts a lock's holder takes the next row.
  *
  * Invariant: the call returns when the event is before a ring's position, or is counted as discarded exactly once.
  */
@@ -32,6 +33,9 @@
 #define MAX_STEPS 64
 /* Block mode: how many waits in a row without a living daemon are enough. */
 #define MAX_WAITS_WITHOUT_DAEMON 100
+
+/* Bytes of a payload that is copied twice to go the short way. */
+#define MAX_STAGED_SIZE 256
 
 #define HEADER_SIZE sizeof(struct tracebuf_packet)
 
@@ -86,19 +90,19 @@ static size_t put(uint8_t *to, const void *value, size_t size)
 	return size;
 }
 
-static size_t put_context(uint8_t *to, const struct tb_ring *ring, const struct event *event)
+static size_t put_context(uint8_t *to, uint32_t context, const struct event *event)
 {
 	char name[TRACEBUF_CONTEXT_PROCNAME_SIZE] = { 0 };
 	uint32_t tid = current_tid(), pid = tb_process_pid();
 	size_t size = 0;
 
-	if (ring->context & TRACEBUF_CONTEXT_VTID)
+	if (context & TRACEBUF_CONTEXT_VTID)
 		size += put(to + size, &tid, sizeof(tid));
-	if (ring->context & TRACEBUF_CONTEXT_VPID)
+	if (context & TRACEBUF_CONTEXT_VPID)
 		size += put(to + size, &pid, sizeof(pid));
-	if (ring->context & TRACEBUF_CONTEXT_IP)
+	if (context & TRACEBUF_CONTEXT_IP)
 		size += put(to + size, &event->ip, sizeof(event->ip));
-	if (ring->context & TRACEBUF_CONTEXT_PROCNAME) {
+	if (context & TRACEBUF_CONTEXT_PROCNAME) {
 		syscall(SYS_prctl, PR_GET_NAME, name, 0, 0, 0);
 		size += put(to + size, name, sizeof(name));
 	}
@@ -127,7 +131,7 @@ static void make_head(struct image *image, const struct tb_ring *ring, const str
 		memcpy(image->head + 4, &enable->prefix_id, 2);
 		image->head_size = 4 + enable->prefix_size;
 	}
-	image->head_size += put_context(image->head + image->head_size, ring, event);
+	image->head_size += put_context(image->head + image->head_size, ring->context, event);
 	image->size = image->head_size;
 }
 
@@ -489,24 +493,58 @@ static void write_to_set(uint32_t ring_set, const struct event *event)
 		tb_process_discard();
 }
 
-void tracebuf__write(const struct tracebuf_enable *enable, const struct tracebuf__part *parts, unsigned int nr_parts,
-		     const void *ip)
+static void write_to_all(const struct event *event)
 {
-	struct event event = { enable, parts, nr_parts, (uintptr_t) ip };
-	uint32_t enabled = tracebuf__load(&enable->enabled);
-	int saved = errno;
+	uint32_t enabled = tracebuf__load(&event->enable->enabled);
 
-	if (nr_parts > TRACEBUF__MAX_PARTS)
-		return;
 	if (tb_table_uses_rseq())
 		tb_sequence_forget();
 	current_tid();
 	for (; enabled; enabled &= enabled - 1) {
-		uint32_t slot = __builtin_ctz(enabled), channels = tracebuf__load(&enable->channels[slot]);
+		uint32_t slot = __builtin_ctz(enabled), channels = tracebuf__load(&event->enable->channels[slot]);
 
 		for (; channels; channels &= channels - 1)
-			write_to_set(TRACEBUF_RING_SET(slot, (uint32_t) __builtin_ctz(channels)), &event);
+			write_to_set(TRACEBUF_RING_SET(slot, (uint32_t) __builtin_ctz(channels)), event);
 	}
+}
+
+/*
+ * The short way where a context keeps the event from the fast path: context and payload are laid together, and go into
+ * the ring by one sequence. The ring is not pinned: what is read of it here may be another's, made of the same memory,
+ * and only says what to lay; the sequence finds the ring of that moment, and compares.
+ */
+static bool write_with_context(const struct event *event)
+{
+	uint8_t bytes[TRACEBUF_CONTEXT_MAX_SIZE + MAX_STAGED_SIZE + 8];
+	const struct tracebuf__part *part = event->parts;
+	int32_t cpu = tb_sequence_cpu();
+	struct tb_ring **entry, *ring;
+	uint32_t context = 0;
+	size_t size;
+
+	if (cpu < 0 || event->nr_parts != 1 || part->is_string != TRACEBUF__PART_BYTES || part->size > MAX_STAGED_SIZE)
+		return false;
+	entry = tb_table_ring(cpu, tracebuf__load(&event->enable->ring));
+	ring = tb_ring_in(entry);
+	if (ring)
+		context = tracebuf__load(&ring->context);
+	if (!tb_ring_is_slow_context(context))
+		return false;
+	size = put_context(bytes, context, event);
+	memcpy(bytes + size, part->data, part->size);
+	return tb_sequence_with_context(event->enable, entry, cpu, context, bytes, size + part->size);
+}
+
+void tracebuf__write(const struct tracebuf_enable *enable, const struct tracebuf__part *parts, unsigned int nr_parts,
+		     const void *ip)
+{
+	const struct event event = { enable, parts, nr_parts, (uintptr_t) ip };
+	int saved = errno;
+
+	if (nr_parts > TRACEBUF__MAX_PARTS)
+		return;
+	if (!tb_table_uses_rseq() || !write_with_context(&event))
+		write_to_all(&event);
 	errno = saved;
 }
 

@@ -239,7 +239,8 @@ bool fixture_trace(struct fixture *fixture, const char *name, const char *mode, 
 	snprintf(size, sizeof(size), "subbuf-size=%llu", (unsigned long long) subbuf_size);
 	snprintf(count, sizeof(count), "num-subbuf=%u", nr_subbufs);
 	return fixture_ok(fixture, "create", create, output, snapshot ? "snapshot=1" : NULL, NULL) &&
-	       fixture_ok(fixture, "enable-channel", trace, "channel=channel0", mode_pair, size, count, NULL) &&
+	       fixture_ok(fixture, "enable-channel", trace, "channel=channel0", mode_pair, size, count, fixture->context,
+			  NULL) &&
 	       fixture_ok(fixture, "enable-event", trace, "pattern=*", NULL) && fixture_ok(fixture, "start", trace, NULL);
 }
 

@@ -13,6 +13,7 @@ struct fixture {
 	char dir[64];			/* all files of the test, removed at close; outputs go to DIR/NAME */
 	char rundir[80];
 	pid_t daemon;			/* 0: none runs */
+	const char *context;		/* of the channels of fixture_trace(): "context=LIST"; NULL: as is by default */
 	bool loud;			/* the daemon has reason to complain: only what sanitizers say is wrong */
 	struct client_reply reply;	/* to the last request */
 };

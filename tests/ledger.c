@@ -101,16 +101,23 @@ static bool enter(struct ledger_writer *writer, uint64_t seq)
 	return true;
 }
 
-static void note_origin(struct ledger_writer *writer, const struct tb_trace_event *event)
+/* Books by whom it was written. false: its contexts do not go together. */
+static bool note_origin(struct ledger_writer *writer, const struct tb_trace_event *event)
 {
-	int32_t pid = event->packet->pid, tid = 0;
+	int32_t pid = event->packet->pid, vpid = pid, tid = 0;
+	const uint8_t *context = event->event.context;
 
-	if (event->context & TRACEBUF_CONTEXT_VTID)
-		tid = (int32_t) get(event->event.context, 4);
+	if (event->context & TRACEBUF_CONTEXT_VTID) {
+		tid = (int32_t) get(context, 4);
+		context += 4;
+	}
+	if (event->context & TRACEBUF_CONTEXT_VPID)
+		vpid = (int32_t) get(context, 4);
 	writer->several_pids |= writer->pid && writer->pid != pid;
 	writer->several_tids |= writer->tid && writer->tid != tid;
 	writer->pid = pid;
 	writer->tid = tid;
+	return vpid == pid;
 }
 
 static void book(struct ledger *ledger, const struct tb_trace_event *event)
@@ -132,7 +139,7 @@ static void book(struct ledger *ledger, const struct tb_trace_event *event)
 		return;
 	}
 	ledger->nr_duplicate += !enter(&ledger->writer[writer], seq);
-	note_origin(&ledger->writer[writer], event);
+	ledger->nr_wrong += !note_origin(&ledger->writer[writer], event);
 }
 
 static void report(void *data, const char *message)

@@ -74,7 +74,7 @@ static void check_trace(const char *path, const char *mode, const pid_t *pids)
 	accounts_free(&accounts);
 }
 
-static void account_for(const char *mode, uint64_t subbuf_size, unsigned int nr_subbufs)
+static void account_for(const char *mode, uint64_t subbuf_size, unsigned int nr_subbufs, const char *context)
 {
 	pid_t pids[MAX_PROGRAMS];
 	struct fixture fixture;
@@ -85,8 +85,10 @@ static void account_for(const char *mode, uint64_t subbuf_size, unsigned int nr_
 	nr_programs = 2 * (unsigned int) sysconf(_SC_NPROCESSORS_ONLN);
 	if (nr_programs > MAX_PROGRAMS)
 		nr_programs = MAX_PROGRAMS;
-	if (!fixture_open(&fixture) || !fixture_start(&fixture) ||
-	    !fixture_trace(&fixture, "t", mode, subbuf_size, nr_subbufs, false))
+	if (!fixture_open(&fixture) || !fixture_start(&fixture))
+		return;
+	fixture.context = context;
+	if (!fixture_trace(&fixture, "t", mode, subbuf_size, nr_subbufs, false))
 		return;
 	for (i = 0; i < nr_programs; i++)
 		pids[i] = worker_start(&fixture, "traced", i, 1, nr_events, "tick");
@@ -104,17 +106,22 @@ static void account_for(const char *mode, uint64_t subbuf_size, unsigned int nr_
 
 static void account_discard(void)
 {
-	account_for("discard", 16384, 2);
+	account_for("discard", 16384, 2, NULL);
 }
 
 static void account_overwrite(void)
 {
-	account_for("overwrite", 65536, 8);
+	account_for("overwrite", 65536, 8, NULL);
 }
 
 static void account_block(void)
 {
-	account_for("block", 262144, 4);
+	account_for("block", 262144, 4, NULL);
+}
+
+static void account_context(void)
+{
+	account_for("overwrite", 65536, 8, "context=vtid,vpid");
 }
 
 int main(void)
@@ -123,6 +130,7 @@ int main(void)
 		{ "account_discard", account_discard },
 		{ "account_overwrite", account_overwrite },
 		{ "account_block", account_block },
+		{ "account_context", account_context },
 		CU_TEST_INFO_NULL,
 	};
 

@@ -39,6 +39,7 @@ struct kill_plan {
 	const char *mode, *kind;
 	uint64_t subbuf_size;
 	unsigned int nr_subbufs, nr_kills;
+	const char *context;		/* of struct fixture */
 };
 
 static bool start_victim(struct fixture *fixture, struct victim *victim, uint32_t writer, unsigned int nr_threads,
@@ -182,6 +183,7 @@ static void kill_programs(struct kill_plan *plan)
 	if (!fixture_open(&fixture) || !fixture_start(&fixture))
 		return;
 	shared = worker_shared(&fixture);
+	fixture.context = plan->context;
 	if (fixture_trace(&fixture, "t", plan->mode, plan->subbuf_size, plan->nr_subbufs, false)) {
 		for (i = 0; i < plan->nr_kills; i += nr) {
 			nr = plan->nr_kills - i < KILL_BATCH ? plan->nr_kills - i : KILL_BATCH;
@@ -197,32 +199,43 @@ static void kill_programs(struct kill_plan *plan)
 
 static void kill_discard(void)
 {
-	kill_programs(&(struct kill_plan) { "discard", "tick", 4096, 4, 250 });
+	kill_programs(&(struct kill_plan) { "discard", "tick", 4096, 4, 250, NULL });
 }
 
 static void kill_overwrite(void)
 {
-	kill_programs(&(struct kill_plan) { "overwrite", "tick", 4096, 4, 250 });
+	kill_programs(&(struct kill_plan) { "overwrite", "tick", 4096, 4, 250, NULL });
 }
 
 static void kill_block(void)
 {
-	kill_programs(&(struct kill_plan) { "block", "tick", 4096, 4, 250 });
+	kill_programs(&(struct kill_plan) { "block", "tick", 4096, 4, 250, NULL });
+}
+
+/* By the library's own sequence, not the program's. */
+static void kill_overwrite_context(void)
+{
+	kill_programs(&(struct kill_plan) { "overwrite", "mixed", 65536, 4, 150, "context=vtid,vpid" });
+}
+
+static void kill_block_context(void)
+{
+	kill_programs(&(struct kill_plan) { "block", "tick", 4096, 4, 150, "context=vpid,procname" });
 }
 
 static void kill_discard_large(void)
 {
-	kill_programs(&(struct kill_plan) { "discard", "blob", 262144, 4, 84 });
+	kill_programs(&(struct kill_plan) { "discard", "blob", 262144, 4, 84, NULL });
 }
 
 static void kill_overwrite_large(void)
 {
-	kill_programs(&(struct kill_plan) { "overwrite", "blob", 262144, 2, 84 });
+	kill_programs(&(struct kill_plan) { "overwrite", "blob", 262144, 2, 84, NULL });
 }
 
 static void kill_block_large(void)
 {
-	kill_programs(&(struct kill_plan) { "block", "blob", 131072, 2, 84 });
+	kill_programs(&(struct kill_plan) { "block", "blob", 131072, 2, 84, NULL });
 }
 
 /*
@@ -263,7 +276,7 @@ static void kill_daemons(struct fixture *fixture, struct tick_shared *shared, co
 
 static void kill_daemon(const char *mode, uint64_t subbuf_size)
 {
-	struct kill_plan plan = { mode, "tick", subbuf_size, 4, 2 };
+	struct kill_plan plan = { mode, "tick", subbuf_size, 4, 2, NULL };
 	struct victim victims[2];
 	struct tick_shared *shared;
 	struct fixture fixture;
@@ -339,7 +352,7 @@ static void move_while_cut(struct fixture *fixture, struct tick_shared *shared, 
 
 static void kill_daemon_changing(void)
 {
-	struct kill_plan plan = { "overwrite", "tick", 65536, 4, 1 };
+	struct kill_plan plan = { "overwrite", "tick", 65536, 4, 1, NULL };
 	struct tick_shared *shared;
 	struct victim victim;
 	struct fixture fixture;
@@ -389,6 +402,8 @@ int main(void)
 		{ "kill_discard", kill_discard },
 		{ "kill_overwrite", kill_overwrite },
 		{ "kill_block", kill_block },
+		{ "kill_overwrite_context", kill_overwrite_context },
+		{ "kill_block_context", kill_block_context },
 		{ "kill_discard_large", kill_discard_large },
 		{ "kill_overwrite_large", kill_overwrite_large },
 		{ "kill_block_large", kill_block_large },

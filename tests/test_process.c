@@ -23,6 +23,8 @@ struct scene {
 	int status;
 };
 
+static const char *context;		/* of struct fixture */
+
 /* Runs an action of tests/traced in a trace, and opens the books. */
 static bool play(struct scene *scene, const char *action, uint64_t nr)
 {
@@ -31,7 +33,10 @@ static bool play(struct scene *scene, const char *action, uint64_t nr)
 	char path[96];
 
 	memset(scene, 0, sizeof(*scene));
-	if (!fixture_open(fixture) || !fixture_start(fixture) || !fixture_trace(fixture, "t", "block", 65536, 4, false))
+	if (!fixture_open(fixture) || !fixture_start(fixture))
+		return false;
+	fixture->context = context;
+	if (!fixture_trace(fixture, "t", "block", 65536, 4, false))
 		return false;
 	scene->shared = worker_shared(fixture);
 	scene->status = await(worker_act(fixture, action, 0, nr));
@@ -135,12 +140,24 @@ static void affinity(void)
 	check_action("affinity", 1000000, 1);
 }
 
+/* The same where the library's own sequence writes, which knows the process's and the thread's id by itself. */
+static void contexts(void)
+{
+	context = "context=vtid,vpid";
+	signals();
+	forks();
+	double_fork();
+	threads();
+	affinity();
+	context = NULL;
+}
+
 int main(void)
 {
 	static const CU_TestInfo cases[] = {
 		{ "signals", signals }, { "fork", forks }, { "double_fork", double_fork }, { "vfork", vforks },
 		{ "clone3", clone3s }, { "posix_spawn", spawns }, { "exec", execs }, { "threads", threads },
-		{ "affinity", affinity }, CU_TEST_INFO_NULL,
+		{ "affinity", affinity }, { "contexts", contexts }, CU_TEST_INFO_NULL,
 	};
 
 	return tb_run_suite("process", cases);

@@ -31,13 +31,15 @@
 	".pushsection __rseq_failure, \"ax\"\n\t.inst 0xd428bc00\n" \
 	"4:\tb %l[out]\n\t.popsection\n\t"
 
+/* From the table entry to x10, the producer. Goes out if there is no ring. */
+#define TRACEBUF__RSEQ_RING \
+	"ldr x10, [%[entry]]\n\tcbz x10, %l[out]\n\t"
+
 /*
- * From the table entry to the place of the payload: x10 producer, x11 position, x12 position behind the event, x14
- * where the payload goes; header and prefix are stored. Goes out if there is no ring, if the time needs the full form
- * or if the event passes the limit.
+ * From the producer to the place of the payload: x11 position, x12 position behind the event, x14 where the payload
+ * goes; header and prefix are stored. Goes out if the time needs the full form or the event passes the limit.
  */
 #define TRACEBUF__RSEQ_HEADER \
-	"ldr x10, [%[entry]]\n\tcbz x10, %l[out]\n\t" \
 	"ldr x13, [x10, %[context]]\n\tadd x13, x13, %[prefix_size]\n\t" \
 	"ldr x11, [x10]\n\t" \
 	"isb\n\tmrs x15, cntvct_el0\n\t" \
@@ -89,6 +91,7 @@ tracebuf__commit_short(const struct tracebuf_enable *enable, const uint64_t *wor
 	prefix = (uint64_t) tid * enable->prefix_factor + enable->prefix_id;
 	__asm__ goto volatile(
 		TRACEBUF__RSEQ_BEGIN
+		TRACEBUF__RSEQ_RING
 		TRACEBUF__RSEQ_HEADER
 		".Ltracebuf_word%= = 0\n\t"
 		".rept (%c[size] + 7) / 8\n\t"

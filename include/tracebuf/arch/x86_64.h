@@ -31,12 +31,15 @@
 	".byte 0x0f, 0xb9, 0x3d\n\t.long 0x53053053\n" \
 	"4:\tjmp %l[out]\n\t.popsection\n\t"
 
+/* From the table entry to r8, the producer. Goes out if there is no ring. */
+#define TRACEBUF__RSEQ_RING \
+	"movq (%[entry]), %%r8\n\ttestq %%r8, %%r8\n\tjz %l[out]\n\t"
+
 /*
- * From the table entry to the place of the payload: r8 producer, r9 prefix bytes, rcx position, rdx where the header
- * goes less DATA; header and prefix are stored. Goes out if there is no ring, or the time needs the full form.
+ * From the producer to the place of the payload: r9 prefix bytes, rcx position, rdx where the header goes less DATA;
+ * header and prefix are stored. Goes out if the time needs the full form.
  */
 #define TRACEBUF__RSEQ_HEADER \
-	"movq (%[entry]), %%r8\n\ttestq %%r8, %%r8\n\tjz %l[out]\n\t" \
 	"movq %c[context](%%r8), %%r9\n\taddq %[prefix_size], %%r9\n\t" \
 	"movq (%%r8), %%rcx\n\t" \
 	"rdtsc\n\tshlq $32, %%rdx\n\torq %%rdx, %%rax\n\t" \
@@ -92,6 +95,7 @@ tracebuf__commit_short(const struct tracebuf_enable *enable, const uint64_t *wor
 	prefix = (uint64_t) tid * enable->prefix_factor + enable->prefix_id;
 	__asm__ goto volatile(
 		TRACEBUF__RSEQ_BEGIN
+		TRACEBUF__RSEQ_RING
 		TRACEBUF__RSEQ_HEADER
 		"leaq %c[size] + 4(%%rcx, %%r9), %%rcx\n\t"
 		TRACEBUF__RSEQ_STORE_HEADER
