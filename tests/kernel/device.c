@@ -177,3 +177,15 @@ void device_ring_name(char name[96], const struct tracebuf_ioc_register *process
 	snprintf(name, 96, "%d-%llx-%u-%u-%u", process->pid, (unsigned long long) process->incarnation,
 		 ring->ring_set % 16, ring->cpu, ring->instance);
 }
+
+bool device_has_region(char region[DEVICE_REGION_SIZE])
+{
+	FILE *file = fopen("/sys/module/tracebuf/parameters/region", "re");
+
+	region[0] = '\0';
+	if (file && fgets(region, DEVICE_REGION_SIZE, file))
+		region[strcspn(region, "\n")] = '\0';
+	if (file)
+		fclose(file);
+	return *region && strcmp(region, "(null)");
+}

@@ -39,6 +39,9 @@ int device_map_as(int fd, uint64_t offset, size_t size, int prot, int flags, voi
 #define DEVICE_MODULE "/tracebuf.ko"
 int device_load_module(const char *parameters);
 int device_unload_module(void);
+/* Its parameter region. false: it has none. */
+#define DEVICE_REGION_SIZE 64
+bool device_has_region(char region[DEVICE_REGION_SIZE]);
 
 /* Names of files: see struct tracebuf_ioc_open. */
 void device_process_name(char name[96], const struct tracebuf_ioc_register *process);

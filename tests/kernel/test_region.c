@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The region: who may place a trace there, that its pages are its own and come back, what happens when there are none
- * left, what is shown of an earlier boot, and that no memory is taken that was not reserved. Run with the module loaded
- * with region=...; what a crash leaves is for tests/kernel/crash.
+ * left. Run with the module loaded with region=...; its halves, and what an earlier boot left, are test_halves.c's, what
+ * a crash leaves tests/kernel/crash's.
  */
 #define _GNU_SOURCE
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -15,7 +14,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -27,12 +25,9 @@
 
 #define DOMAIN "test_region"
 #define USER 1000
-#define PREVIOUS "/sys/kernel/debug/tracebuf/previous"
 #define MADV_POPULATE_WRITE_ 23
-#define MEMORY_OFFSET 4096
 
 static struct control control;
-static char region[64];			/* the parameter */
 
 static uint64_t used(void)
 {
@@ -159,12 +154,6 @@ struct writing {
 	uint32_t persistent_in_facts;
 };
 
-static bool start(const struct control_trace *trace, struct writer *writer, struct writer_ring *ring)
-{
-	return CHECK_IS(writer_open(writer, DOMAIN), 0) && CHECK_IS(writer_event(writer, "test:kept", NULL), 0) &&
-	       CHECK_IS(writer_ring(writer, trace->generation, TRACEBUF_RING_SET(trace->slot, 0), 0, ring), 0);
-}
-
 /* A ring fills up, page by page: all its pages are the region's, and other limits know nothing of them. */
 static void fill(struct child *self, void *arg)
 {
@@ -174,7 +163,7 @@ static void fill(struct child *self, void *arg)
 	uint64_t pages, before, size;
 
 	(void) self;
-	if (!start(&writing->trace, &writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &writing->trace, &ring))
 		return;
 	pages = control_status(&control, TRACEBUF_A_NR_PAGES);
 	before = used();
@@ -222,7 +211,7 @@ static void describe_more(struct child *self, void *arg)
 	uint64_t before;
 
 	(void) self;
-	if (!start(&writing->trace, &writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &writing->trace, &ring))
 		return;
 	before = used();
 	for (int i = 0; i < 600; i++) {
@@ -252,7 +241,7 @@ static void exhaust(struct child *self, void *arg)
 	struct writer writer;
 
 	(void) self;
-	if (!start(&writing->trace, &writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &writing->trace, &ring))
 		return;
 	CHECK(madvise(ring.data, ring.subbuf_size * ring.nr_subbufs, MADV_POPULATE_WRITE_) < 0 && errno == EFAULT);
 	CHECK_IS(used(), all());
@@ -300,7 +289,7 @@ static void pin_a_page(struct child *self, void *arg)
 	struct iovec piece;
 
 	(void) self;
-	if (!start(&pin->trace, &writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &pin->trace, &ring))
 		return;
 	memset(ring.data, 0x77, page_size());
 	piece = (struct iovec) { ring.data, page_size() };
@@ -353,7 +342,7 @@ static void write_pattern(struct child *self, void *arg)
 	struct writer writer;
 	uint64_t number;
 
-	if (!start(&writing->trace, &writer, &ring))
+	if (!writer_start(&writer, DOMAIN, &writing->trace, &ring))
 		return;
 	for (size_t i = 0; i < PATTERN_SIZE; i++)
 		ring.data[i] = pattern_at(i);
@@ -418,171 +407,6 @@ static void test_other_ways(void)
 	check_back();
 }
 
-/* ---- What an earlier boot left ---- */
-
-/* The value of a line "key: value" of previous/info. */
-static int64_t info(const char *key)
-{
-	char line[256], wanted[64];
-	int64_t value = -ENOENT;
-	FILE *file = fopen(PREVIOUS "/info", "re");
-
-	if (!file)
-		return -errno;
-	snprintf(wanted, sizeof(wanted), "%s: ", key);
-	while (fgets(line, sizeof(line), file))
-		if (!strncmp(line, wanted, strlen(wanted)))
-			value = (int64_t) strtoull(line + strlen(wanted), NULL, 0);
-	fclose(file);
-	return value;
-}
-
-static void check_file(const char *path)
-{
-	struct stat about;
-
-	CHECK_IS(stat(path, &about), 0);
-	CHECK_IS(about.st_mode & 07777, 0400);
-	CHECK_IS(about.st_uid, 0);
-}
-
-/* One PT_LOAD of the half, and behind it what the device tells, too. */
-static void check_memory(int fd, int device)
-{
-	struct {
-		Elf64_Ehdr elf;
-		Elf64_Phdr segment;
-	} head;
-	struct tracebuf_region one, other;
-	char byte;
-
-	CHECK_IS(pread(fd, &head, sizeof(head), 0), sizeof(head));
-	CHECK_IS(memcmp(head.elf.e_ident, ELFMAG, SELFMAG), 0);
-	CHECK_IS(head.elf.e_type, ET_CORE);
-	CHECK_IS(head.elf.e_phnum, 1);
-	CHECK_IS(head.segment.p_type, PT_LOAD);
-	CHECK_IS(head.segment.p_offset, MEMORY_OFFSET);
-	CHECK_IS(head.segment.p_paddr, info("physical"));
-	CHECK_IS(head.segment.p_filesz, info("size"));
-	CHECK_IS(pread(fd, &one, sizeof(one), MEMORY_OFFSET), sizeof(one));
-	CHECK_IS(one.sb.kind, TRACEBUF_KIND_REGION);
-	CHECK_IS(one.sb.physical_address, head.segment.p_paddr);
-	CHECK_IS(one.number, info("number"));
-	CHECK_IS(pread(fd, &byte, 1, (off_t) (MEMORY_OFFSET + head.segment.p_filesz)), 0);
-	CHECK_IS(lseek(device, 0, SEEK_END), MEMORY_OFFSET + head.segment.p_filesz);
-	CHECK_IS(pread(device, &other, sizeof(other), MEMORY_OFFSET), sizeof(other));
-	CHECK_IS(memcmp(&one, &other, sizeof(one)), 0);
-}
-
-/* Bound for good, and to nothing that can be mapped or written. */
-static void check_device(int fd)
-{
-	struct tracebuf_ioc_register about = { .size = sizeof(about), .writer = TRACEBUF_WRITER_RSEQ };
-	void *address;
-
-	CHECK_IS(device_call(fd, TRACEBUF_IOC_PREVIOUS, NULL), -EBUSY);
-	CHECK_IS(device_call(fd, TRACEBUF_IOC_REGISTER, &about), -EBUSY);
-	CHECK_IS(device_call(fd, TRACEBUF_IOC_RELEASE, NULL), -EINVAL);
-	CHECK(device_map(fd, 0, page_size(), PROT_READ, &address) < 0);
-	CHECK(write(fd, "x", 1) < 0 && errno == EINVAL);
-}
-
-static void test_previous(void)
-{
-	int fd, device;
-
-	if (is_missing())
-		return;
-	device = device_open();
-	CHECK_IS(device_call(device, TRACEBUF_IOC_PREVIOUS, (void *) 1), -EINVAL);
-	if (access(PREVIOUS, F_OK)) {
-		CHECK_IS(device_call(device, TRACEBUF_IOC_PREVIOUS, NULL), -ENXIO);
-		close(device);
-		tb_note("  nothing from before");
-		return;
-	}
-	CHECK_IS(device_call(device, TRACEBUF_IOC_PREVIOUS, NULL), 0);
-	check_file(PREVIOUS "/info");
-	check_file(PREVIOUS "/memory");
-	fd = open(PREVIOUS "/memory", O_RDONLY | O_CLOEXEC);
-	CHECK(fd >= 0);
-	CHECK(mmap(NULL, page_size(), PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENODEV);
-	check_memory(fd, device);
-	check_device(device);
-	close(fd);
-	close(device);
-}
-
-/* ---- Loading ---- */
-
-static void check_refused(void)
-{
-	static const char *const texts[] = {
-		"region=32M@", "region=@0x18000000", "region=32M@0x18000000x", "region=32M@@0x18000000",
-		"region=x@0x18000000", "region=0@0x18000000", "region=1@0x18000000",
-		/* Used by the kernel; no memory; half of it; beyond. */
-		"region=32M@0x2000000", "region=2M@0", "region=32M@0x100000", "region=32M@0xfe000000",
-		"region=32M@0xfec00000", "region=2M@0xfee00000", "region=34M@0x18000000", "region=32M@0x18200000",
-		"region=32M@0x17e00000", "region=32M@0x7ffffffe00000000", "region=32M@0xffffffffffe00000",
-		"region=0xffffffffffe00000@0x18000000", "region=64G@0x18000000", "region=1T@0x18000000",
-		/* Not whole. */
-		"region=1M@0x18000000", "region=3M@0x18000000", "region=4M@0x18001000", "region=4M@0x18000001",
-		"region=2097153@0x18000000",
-	};
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (!CHECK_IS(device_load_module(texts[i]), -EINVAL)) {
-			tb_note("  %s", texts[i]);
-			device_unload_module();
-		}
-	CHECK(device_load_module("region=nosuchname") < 0);
-}
-
-/* The halves take turns, and nothing is left of what was destroyed. */
-static void check_turns(const char *parameter)
-{
-	int64_t number = -1, physical = -1;
-
-	for (int i = 0; i < 4; i++) {
-		if (!CHECK_IS(device_load_module(parameter), 0))
-			return;
-		CHECK_IS(info("rings"), 0);
-		CHECK_IS(info("processes"), 0);
-		CHECK_IS(info("damaged"), 0);
-		if (number >= 0) {
-			CHECK_IS(info("number"), number + 1);
-			CHECK(info("physical") != physical);
-		}
-		number = info("number");
-		physical = info("physical");
-		CHECK_IS(device_unload_module(), 0);
-	}
-}
-
-static void test_loading(void)
-{
-	char parameter[80];
-	struct stat device;
-
-	if (is_missing())
-		return;
-	if (access(DEVICE_MODULE, R_OK)) {
-		tb_skip("no " DEVICE_MODULE " to load again");
-		return;
-	}
-	snprintf(parameter, sizeof(parameter), "region=%s", region);
-	CHECK_IS(stat(TRACEBUF_DEVICE, &device), 0);
-	control_close(&control);
-	if (CHECK_IS(device_unload_module(), 0)) {
-		check_refused();
-		check_turns(parameter);
-		CHECK_IS(device_load_module(parameter), 0);
-		CHECK_IS(chown(TRACEBUF_DEVICE, device.st_uid, device.st_gid), 0);
-		CHECK_IS(chmod(TRACEBUF_DEVICE, device.st_mode & 07777), 0);
-	}
-	CHECK_IS(control_open(&control), 0);
-}
-
 static void begin(void)
 {
 	if (device_is_missing() || !CHECK_IS(control_open(&control), 0))
@@ -593,17 +417,6 @@ static void begin(void)
 		CHECK_IS(create_persistent(&control), -ENXIO);
 	else
 		CHECK_IS(used(), 1);
-}
-
-static bool has_region(void)
-{
-	FILE *file = fopen("/sys/module/tracebuf/parameters/region", "re");
-
-	if (file && fgets(region, sizeof(region), file))
-		region[strcspn(region, "\n")] = '\0';
-	if (file)
-		fclose(file);
-	return *region && strcmp(region, "(null)");
 }
 
 static void end(void)
@@ -630,11 +443,10 @@ int main(void)
 		{ "more than there is", test_exhaustion },
 		{ "a page that is pinned", test_pinned },
 		{ "process_vm_readv, core dump", test_other_ways },
-		{ "loading: what is refused, turns", test_loading },
-		{ "what an earlier boot left", test_previous },
 		{ "end: pages are back", end },
 		CU_TEST_INFO_NULL,
 	};
+	char region[DEVICE_REGION_SIZE];
 
-	return tb_run_suite("test_region", has_region() ? tests : tests_without);
+	return tb_run_suite("test_region", device_has_region(region) ? tests : tests_without);
 }
