@@ -72,9 +72,12 @@ static void check_good(const char *path, uint64_t attempted)
 	accounts_free(&accounts);
 }
 
+/* Of each of two threads: more than a disk of 1 MiB holds, however small the load. */
+#define MIN_FULL 30000
+
 static void disk_full(void)
 {
-	uint64_t nr = tb_scaled(300000);
+	uint64_t scaled = tb_scaled(300000), nr = scaled < MIN_FULL ? MIN_FULL : scaled;
 	char small[96], full[128], good[96];
 	struct accounts accounts;
 	struct fixture fixture;
