@@ -11,10 +11,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "held_packet.h"
 #include "libtracebuf/stream_id.h"
 
 #define HEAD_SIZE sizeof(struct tracebuf_packet)
-/* Bytes that are carried, or decoded, at one time. */
+/* Bytes of a packet that are gone over until those before are let go of. */
 #define PIECE_SIZE (1u << 20)
 
 const char *tb_loss_name(enum tb_loss loss)
@@ -104,30 +105,9 @@ struct ring {
 	struct tb_ring_place place;
 	uint64_t time;			/* no packet begins before this */
 	uint64_t event_seq;		/* nor has a lower event_seq */
-	struct tb_scratch scratch;	/* of subbuf_size + 8 */
-	char *piece;			/* PIECE_SIZE, if the scratch is a file */
+	struct tb_held_packet held;	/* the sub-buffer that is looked at */
 	struct tb_salvage *salvage;
 };
-
-/* What is behind the head, up to content_size, into the scratch. -ENODATA, -errno of the scratch's file. */
-static int read_content(struct ring *ring, uint64_t offset, size_t content_size)
-{
-	size_t at = HEAD_SIZE;
-	int ret = 0;
-
-	if (!ring->piece)
-		return tb_source_read(ring->source, offset + at, ring->scratch.bytes + at, content_size - at) ?
-		       -ENODATA : 0;
-	while (at < content_size && !ret) {
-		size_t part = content_size - at < PIECE_SIZE ? content_size - at : PIECE_SIZE;
-
-		if (tb_source_read(ring->source, offset + at, ring->piece, part))
-			return -ENODATA;
-		ret = tb_scratch_store(&ring->scratch, at, ring->piece, part);
-		at += part;
-	}
-	return ret;
-}
 
 /*
  * Head and content of sub-buffer seq into the scratch. content_size 0: as a finished one's head says. -ENODATA,
@@ -150,8 +130,8 @@ static int read_subbuf(struct ring *ring, uint64_t seq, size_t *content_size, en
 	if (closed)
 		*content_size = head.content_size / 8;
 	*ret_loss = TB_LOSS_ABSENT;
-	ret = tb_scratch_store(&ring->scratch, 0, &head, HEAD_SIZE);
-	return ret ? ret : read_content(ring, offset, *content_size);
+	ret = tb_scratch_store(&ring->held.scratch, 0, &head, HEAD_SIZE);
+	return ret ? ret : tb_held_packet_read(&ring->held, ring->source, offset, HEAD_SIZE, *content_size);
 }
 
 /* Programs may still be running: is what was read whole, or has the writer come round to it? Pairs with *enter*. */
@@ -182,47 +162,20 @@ static uint64_t round_up(uint64_t size)
 	return (size + 7) & ~7ull;
 }
 
-/* tb_packet_walk(), with no more of the scratch's file in memory than about a piece. */
-static int walk(struct ring *ring, size_t content_size, uint64_t time_end, struct tb_packet_walk *ret_walk)
-{
-	const uint8_t *bytes = (const uint8_t *) ring->scratch.bytes, *end = bytes + content_size;
-	struct tracebuf_packet head;
-	struct tb_event_iter iter;
-	struct tb_event event;
-	int more = 1;
-
-	if (!ring->piece)
-		return tb_packet_walk(bytes, content_size, ring->class, time_end, ret_walk);
-	memcpy(&head, bytes, HEAD_SIZE);
-	tb_event_iter_init(&iter, ring->class, bytes + HEAD_SIZE, 0, head.timestamp_begin, time_end);
-	ret_walk->first_time = head.timestamp_begin;
-	for (iter.more = true; more > 0 || more == -EAGAIN; more = tb_event_iter_next(&iter, &event)) {
-		if (more > 0 && iter.nr_events == 1)
-			ret_walk->first_time = event.time;
-		if (more > 0)
-			continue;
-		tb_scratch_forget(&ring->scratch, iter.at - bytes);
-		iter.end = end - iter.end < PIECE_SIZE ? end : iter.end + PIECE_SIZE;
-		iter.more = iter.end < end;
-	}
-	ret_walk->nr_events = iter.nr_events;
-	ret_walk->last_time = iter.time;
-	ret_walk->valid_size = iter.at - bytes;
-	return more;
-}
-
 /* Walks what read_subbuf() has brought; 0 and *ret_packet, -ENODATA (nothing in it), -EBADMSG. */
 static int check_events(struct ring *ring, size_t content_size, bool closed, struct tb_salvaged *ret_packet,
 			struct tb_packet_walk *ret_walk)
 {
+	char *bytes = ring->held.scratch.bytes;
 	struct tracebuf_packet head;
 	uint64_t end, discarded;
 	int ret;
 
-	memcpy(&head, ring->scratch.bytes, HEAD_SIZE);
-	if (closed && !tb_packet_sum_is_right(ring->scratch.bytes, content_size))
+	memcpy(&head, bytes, HEAD_SIZE);
+	if (closed && !tb_held_packet_sum_is_right(&ring->held, content_size))
 		return -EBADMSG;
-	ret = walk(ring, content_size, closed ? head.timestamp_end : UINT64_MAX, ret_walk);
+	ret = tb_held_packet_walk(&ring->held, content_size, ring->class, closed ? head.timestamp_end : UINT64_MAX,
+				  ret_walk);
 	if (closed && (ret || ret_walk->nr_events != head.nr_events))
 		return -EBADMSG;
 	if (ret)
@@ -235,8 +188,8 @@ static int check_events(struct ring *ring, size_t content_size, bool closed, str
 		discarded = head.events_discarded;
 	content_size = ret_walk->valid_size;
 	tb_packet_finish(&head, end, content_size, round_up(content_size), ret_walk->nr_events, discarded);
-	*ret_packet = (struct tb_salvaged) { ring->scratch.bytes, content_size, head, &ring->scratch };
-	memcpy(ring->scratch.bytes, &head, HEAD_SIZE);
+	*ret_packet = (struct tb_salvaged) { bytes, content_size, head, &ring->held.scratch };
+	memcpy(bytes, &head, HEAD_SIZE);
 	return 0;
 }
 
@@ -269,26 +222,53 @@ static int take_subbuf(struct ring *ring, uint64_t seq, size_t content_size,
 	return put(data, &packet);
 }
 
+/*
+ * Goes on until nr events have been passed; less if the rest is damaged. What has been passed need not stay in memory.
+ * The time of the last of them, or time.
+ */
+static uint64_t pass(struct tb_salvaged *packet, struct tb_event_iter *iter, uint64_t nr, uint64_t time)
+{
+	const uint8_t *kept = iter->at;
+	struct tb_event event;
+
+	while (iter->nr_events < nr && tb_event_iter_next(iter, &event) > 0) {
+		time = event.time;
+		if (iter->at - kept < PIECE_SIZE)
+			continue;
+		kept = iter->at;
+		tb_scratch_forget(packet->scratch, kept - (const uint8_t *) packet->bytes);
+	}
+	return time;
+}
+
+/* As memmove(), towards the packet's begin. */
+static void move_down(struct tb_salvaged *packet, char *to, const char *from, size_t size)
+{
+	for (size_t part; size; size -= part, to += part, from += part) {
+		part = size < PIECE_SIZE ? size : PIECE_SIZE;
+		memmove(to, from, part);
+		tb_scratch_forget(packet->scratch, from - packet->bytes);
+	}
+}
+
 void tb_salvage_cut(struct tb_salvaged *packet, const struct tb_stream_class *class, uint64_t skip, uint64_t nr)
 {
 	struct tracebuf_packet *head = &packet->head;
-	uint64_t end = head->timestamp_end, packets_end = skip + nr;
+	uint64_t last_time, packets_end = skip + nr;
 	struct tb_event_iter iter;
-	struct tb_event event;
-	const uint8_t *from;
+	const char *from;
 
 	tb_event_iter_init(&iter, class, packet->bytes + HEAD_SIZE, packet->content_size - HEAD_SIZE,
 			   head->timestamp_begin, head->timestamp_end);
-	while (iter.nr_events < skip && tb_event_iter_next(&iter, &event) > 0)
-		head->timestamp_begin = event.time;
-	from = iter.at;
-	while (iter.nr_events < packets_end && tb_event_iter_next(&iter, &event) > 0)
-		if (packets_end < head->nr_events)
-			end = event.time;
-	packet->content_size = HEAD_SIZE + (iter.at - from);
-	memmove(packet->bytes + HEAD_SIZE, from, iter.at - from);
+	head->timestamp_begin = pass(packet, &iter, skip, head->timestamp_begin);
+	from = (const char *) iter.at;
+	last_time = pass(packet, &iter, packets_end, head->timestamp_end);
+	if (packets_end >= head->nr_events)
+		last_time = head->timestamp_end;
+	packet->content_size = HEAD_SIZE + ((const char *) iter.at - from);
+	move_down(packet, packet->bytes + HEAD_SIZE, from, packet->content_size - HEAD_SIZE);
 	head->event_seq += skip;
-	tb_packet_finish(head, end, packet->content_size, round_up(packet->content_size), nr, head->events_discarded);
+	tb_packet_finish(head, last_time, packet->content_size, round_up(packet->content_size), nr, head->events_discarded);
 	memcpy(packet->bytes, head, HEAD_SIZE);
 }
 
@@ -316,15 +296,9 @@ int tb_salvage_ring(const struct tb_source *source, const struct tb_ring_info *i
 		return -ENODATA;
 	ring.place = tb_ring_place(info, ring.producer.position);
 	ret_salvage->nr_discarded = ring.producer.discarded;
-	/* The decoder may look 8 bytes ahead. */
-	ret = tb_scratch_make(info->subbuf_size + 8, &ring.scratch);
-	if (!ret && ring.scratch.fd >= 0) {
-		ring.piece = malloc(PIECE_SIZE);
-		ret = ring.piece ? 0 : -ENOMEM;
-	}
+	ret = tb_held_packet_make(info->subbuf_size, &ring.held);
 	if (!ret)
 		ret = take_all(&ring, put, data);
-	free(ring.piece);
-	tb_scratch_end(&ring.scratch);
+	tb_held_packet_end(&ring.held);
 	return ret;
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define MAX_HELD (8u << 20)
+#define WRITE_SIZE (4u << 20)
 
 int tb_scratch_open(void)
 {
@@ -96,6 +97,21 @@ int tb_scratch_store(struct tb_scratch *scratch, size_t offset, const void *from
 		at += put;
 		offset += put;
 		size -= put;
+	}
+	return 0;
+}
+
+int tb_scratch_write(const struct tb_scratch *scratch, size_t size, int fd, uint64_t offset)
+{
+	for (size_t done = 0; done < size; tb_scratch_forget(scratch, done)) {
+		size_t rest = size - done;
+		ssize_t put = pwrite(fd, scratch->bytes + done, rest < WRITE_SIZE ? rest : WRITE_SIZE, offset + done);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			return put ? -errno : -ENOSPC;
+		done += put;
 	}
 	return 0;
 }

@@ -20,6 +20,8 @@ int tb_scratch_make(size_t size, struct tb_scratch *ret_scratch);
 void tb_scratch_end(struct tb_scratch *scratch);	/* zero-initialised is fine */
 /* Stores size bytes at offset, both within it. 0 or -errno (of a file: no space). */
 int tb_scratch_store(struct tb_scratch *scratch, size_t offset, const void *from, size_t size);
+/* Writes the first size bytes to offset of a file. 0 or -errno. */
+int tb_scratch_write(const struct tb_scratch *scratch, size_t size, int fd, uint64_t offset);
 /* The bytes before offset are not used for now; what they hold stays. */
 void tb_scratch_forget(const struct tb_scratch *scratch, size_t offset);
 

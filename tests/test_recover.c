@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +45,8 @@ static int recover(const struct fixture *fixture, const char *output, const char
 }
 
 /* Programs at full speed, the daemon killed once each thread has written nr events, then they are. */
-static bool crash_sized(struct fixture *fixture, const char *mode, bool snapshot, uint64_t nr, uint64_t subbuf_size,
-			unsigned int nr_subbufs)
+static bool crash_sized(struct fixture *fixture, const char *mode, bool snapshot, uint64_t nr, const char *kind,
+			uint64_t subbuf_size, unsigned int nr_subbufs)
 {
 	struct tick_shared *shared;
 	pid_t pids[NR_PROGRAMS];
@@ -55,7 +56,7 @@ static bool crash_sized(struct fixture *fixture, const char *mode, bool snapshot
 		return false;
 	shared = worker_shared(fixture);
 	for (i = 0; i < NR_PROGRAMS; i++)
-		pids[i] = worker_start(fixture, "traced", i * THREADS, THREADS, 0, "mixed");
+		pids[i] = worker_start(fixture, "traced", i * THREADS, THREADS, 0, kind);
 	for (i = 0; i < NR_PROGRAMS * THREADS; i++)
 		worker_await_returned(shared, i, nr);
 	usleep((useconds_t) tb_random_below(30000));
@@ -70,7 +71,7 @@ static bool crash_sized(struct fixture *fixture, const char *mode, bool snapshot
 
 static bool crash(struct fixture *fixture, const char *mode, bool snapshot, uint64_t nr)
 {
-	return crash_sized(fixture, mode, snapshot, nr, 16384, 8);
+	return crash_sized(fixture, mode, snapshot, nr, "mixed", 16384, 8);
 }
 
 /* What every writer counted is in the trace or, where there was no room, discarded. */
@@ -143,7 +144,7 @@ static void recover_large(void)
 	struct outcome outcome;
 	char path[96];
 
-	if (!crash_sized(&fixture, "overwrite", true, 20000, 16u << 20, 2))
+	if (!crash_sized(&fixture, "overwrite", true, 20000, "mixed", 16u << 20, 2))
 		return;
 	snprintf(path, sizeof(path), "%s/out", fixture.dir);
 	TB_ASSERT_EQUAL(recover(&fixture, path, NULL, &outcome), 0);
@@ -171,6 +172,65 @@ static void recover_merge(void)
 		judge(&fixture, path, true);
 		fixture_close(&fixture);
 	}
+}
+
+/* All that the test starts from now on has two CPUs: so a program has two rings of a channel. */
+static void use_two_cpus(void)
+{
+	cpu_set_t all, two;
+	int nr = 0;
+
+	CU_ASSERT(sched_getaffinity(0, sizeof(all), &all) == 0);
+	CPU_ZERO(&two);
+	for (int cpu = 0; cpu < CPU_SETSIZE && nr < 2; cpu++)
+		if (CPU_ISSET(cpu, &all)) {
+			CPU_SET(cpu, &two);
+			nr++;
+		}
+	CU_ASSERT(sched_setaffinity(0, sizeof(two), &two) == 0);
+}
+
+/* The exit status of recover --merge; the most memory that it had, in KiB. */
+static int merge_measured(const struct fixture *fixture, const char *output, const char *disk, long *ret_memory)
+{
+	char command[1024];
+	char *argv[] = { "sh", "-c", command, NULL };
+	struct rusage usage;
+	int status = -1;
+	pid_t pid;
+
+	snprintf(command, sizeof(command), "exec %s recover --rundir %s -o %s --merge %s >/dev/null", build_path("tracebuf"),
+		 fixture->rundir, output, disk);
+	pid = spawn(argv, NULL);
+	CU_ASSERT(pid > 0 && wait4(pid, &status, 0, &usage) == pid);
+	*ret_memory = usage.ru_maxrss;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+#define MERGE_SUBBUF_SIZE (32u << 20)
+
+/* Packets on disk and in memory that are larger than what may be held of them. */
+static void recover_merge_large(void)
+{
+	cpu_set_t before;
+	struct fixture fixture;
+	char path[96], disk[96];
+	long memory;
+
+	CU_ASSERT(sched_getaffinity(0, sizeof(before), &before) == 0);
+	use_two_cpus();
+	/* 25 KB each: so of four rings at least one has left its first sub-buffer. */
+	if (!crash_sized(&fixture, "block", false, 2000, "blob", MERGE_SUBBUF_SIZE, 2))
+		return;
+	snprintf(path, sizeof(path), "%s/out", fixture.dir);
+	snprintf(disk, sizeof(disk), "%s/t", fixture.dir);
+	TB_ASSERT_EQUAL(merge_measured(&fixture, path, disk, &memory), 0);
+	tb_note("%ld KiB of memory for packets of %u", memory, MERGE_SUBBUF_SIZE >> 10);
+	if (!tb_skip_sanitized(NULL, "a sanitizer has memory of its own"))
+		CU_ASSERT(memory < (long) (MERGE_SUBBUF_SIZE >> 10));
+	judge(&fixture, path, true);
+	fixture_close(&fixture);
+	CU_ASSERT(sched_setaffinity(0, sizeof(before), &before) == 0);
 }
 
 /* Do core files of programs that end here go to a file "core" or "core.PID" in their directory? */
@@ -357,6 +417,7 @@ int main(void)
 		{ "recover_alone", recover_alone },
 		{ "recover_large", recover_large },
 		{ "recover_merge", recover_merge },
+		{ "recover_merge_large", recover_merge_large },
 		{ "recover_core", recover_core },
 		{ "recover_damaged", recover_damaged },
 		{ "refusals", refusals },

@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "../daemon/outfile.h"
+#include "../reader/extent.h"
+#include "../reader/held_packet.h"
 #include "../reader/statedump_stream.h"
 #include "../reader/tsdl.h"
 #include "recovered_state.h"
@@ -108,65 +110,68 @@ struct copy {
 	struct merge *merge;
 	int from;
 	uint64_t size;			/* of the file */
-	char *packet;
+	struct tb_held_packet held;	/* the packet that is looked at, of at most room bytes */
+	size_t room;
 	struct tb_outfile out;
 };
 
-static int read_whole(int fd, char *to, size_t size, uint64_t offset)
+static int read_stream(void *data, uint64_t offset, void *to, size_t size)
 {
-	while (size) {
-		ssize_t got = pread(fd, to, size, offset);
+	const struct copy *copy = data;
 
-		if (got <= 0)
-			return got ? -errno : -ENODATA;
-		to += got;
-		size -= got;
-		offset += got;
-	}
-	return 0;
+	return tb_extent_read(copy->from, offset, to, size);
 }
 
-/* The packet at offset into copy->packet, checked to its last event. 0, -EBADMSG, -ENODATA (not all there), -ENOMEM. */
+/* All of the packet at offset, whose head is head. 0, -ENODATA (not all there), -ENOMEM, -errno of a scratch file. */
+static int hold(struct copy *copy, uint64_t offset, const struct tracebuf_packet *head)
+{
+	const struct tb_source source = { read_stream, copy, copy->size };
+	size_t size = head->packet_size / 8;
+	int ret = 0;
+
+	if (size > copy->room) {
+		tb_held_packet_end(&copy->held);
+		copy->room = 0;
+		ret = tb_held_packet_make(size, &copy->held);
+		copy->room = ret ? 0 : size;
+	}
+	if (!ret)
+		ret = tb_scratch_store(&copy->held.scratch, 0, head, sizeof(*head));
+	return ret ? ret : tb_held_packet_read(&copy->held, &source, offset, sizeof(*head), size);
+}
+
+/* The packet at offset into copy->held, checked to its last event. 0, -EBADMSG, and as hold(). */
 static int take_packet(struct copy *copy, uint64_t offset, struct tracebuf_packet *ret_head)
 {
 	const struct tb_metadata *metadata = copy->merge->metadata;
 	const struct tb_stream_class *class;
 	struct tb_packet_walk walk;
-	char *more;
+	int ret;
 
-	if (copy->size - offset < sizeof(*ret_head) || read_whole(copy->from, (char *) ret_head, sizeof(*ret_head), offset))
+	if (copy->size - offset < sizeof(*ret_head) || tb_extent_read(copy->from, offset, ret_head, sizeof(*ret_head)))
 		return -ENODATA;
 	if (tb_packet_check_file(ret_head, metadata->info.uuid, sizeof(*ret_head)))
 		return -EBADMSG;
 	class = tb_metadata_find(metadata, ret_head->stream_id);
 	if (!class || ret_head->packet_size / 8 > copy->size - offset)
 		return class ? -ENODATA : -EBADMSG;
-	more = realloc(copy->packet, ret_head->packet_size / 8);
-	if (!more)
-		return -ENOMEM;
-	copy->packet = more;
-	if (read_whole(copy->from, copy->packet, ret_head->packet_size / 8, offset))
-		return -ENODATA;
-	if (!tb_packet_sum_is_right(copy->packet, ret_head->packet_size / 8))
+	ret = hold(copy, offset, ret_head);
+	if (ret)
+		return ret;
+	if (!tb_held_packet_sum_is_right(&copy->held, ret_head->packet_size / 8))
 		return -EBADMSG;
-	return tb_packet_walk(copy->packet, ret_head->content_size / 8, class, ret_head->timestamp_end, &walk) ||
+	return tb_held_packet_walk(&copy->held, ret_head->content_size / 8, class, ret_head->timestamp_end, &walk) ||
 	       walk.nr_events != ret_head->nr_events ? -EBADMSG : 0;
 }
 
 static int put_packet(struct copy *copy, const struct tracebuf_packet *head)
 {
-	size_t size = head->packet_size / 8;
-	int fd = tb_outfile_fd(&copy->out);
+	int fd = tb_outfile_fd(&copy->out), ret = fd;
 
-	if (fd < 0)
-		return fd;
-	for (size_t done = 0; done < size;) {
-		ssize_t put = pwrite(fd, copy->packet + done, size - done, copy->out.end + done);
-
-		if (put < 0)
-			return -errno;
-		done += put;
-	}
+	if (fd >= 0)
+		ret = tb_scratch_write(&copy->held.scratch, head->packet_size / 8, fd, copy->out.end);
+	if (ret)
+		return ret;
 	tb_outfile_add(&copy->out, head, true);
 	return add_run(copy->merge, head);
 }
@@ -205,7 +210,7 @@ static int copy_stream(struct merge *merge, int from_dir, int to_dir, const char
 	if (!ret)
 		ret = copy_packets(&copy);
 	close(copy.from);
-	free(copy.packet);
+	tb_held_packet_end(&copy.held);
 	if (copy.out.fd >= 0 || copy.out.end) {
 		int finished = tb_outfile_finish(&copy.out, 0);
 
@@ -301,7 +306,7 @@ static int read_metadata(struct merge *merge, const char *trace)
 		ret = fail(merge, path, -EINVAL, "no metadata of a trace");
 	} else {
 		text = malloc(stat.st_size + 1);
-		ret = text ? read_whole(fd, text, stat.st_size, 0) : -ENOMEM;
+		ret = text ? tb_extent_read(fd, 0, text, stat.st_size) : -ENOMEM;
 		if (!ret)
 			ret = tb_tsdl_parse(text, stat.st_size, &merge->metadata, why, sizeof(why));
 		if (ret)

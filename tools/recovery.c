@@ -22,7 +22,6 @@
 #include "recovered_state.h"
 
 #define NSEC_PER_SEC 1000000000ull
-#define WRITE_SIZE (4u << 20)
 
 static const struct tb_stream_class *find_class(const struct tb_recovery *recovery, uint64_t id)
 {
@@ -86,19 +85,13 @@ static int write_packet(struct stream *stream, const struct tb_salvaged *packet)
 {
 	static const char zeroes[8];
 	size_t tail = packet->head.packet_size / 8 - packet->content_size;
-	int fd = tb_outfile_fd(&stream->out);
+	int fd = tb_outfile_fd(&stream->out), ret;
 
 	if (fd < 0)
 		return fd;
-	for (size_t done = 0; done < packet->content_size; tb_scratch_forget(packet->scratch, done)) {
-		size_t rest = packet->content_size - done;
-		ssize_t put = pwrite(fd, packet->bytes + done, rest < WRITE_SIZE ? rest : WRITE_SIZE,
-				     stream->out.end + done);
-
-		if (put < 0)
-			return -errno;
-		done += put;
-	}
+	ret = tb_scratch_write(packet->scratch, packet->content_size, fd, stream->out.end);
+	if (ret)
+		return ret;
 	if (tail && pwrite(fd, zeroes, tail, stream->out.end + packet->content_size) != (ssize_t) tail)
 		return -ENOSPC;
 	return tb_outfile_add(&stream->out, &packet->head, true);
