@@ -35,7 +35,8 @@ int tb_control_find_slot(const struct tb_control *control, uint64_t quarantine_n
 /* The private copy alone: a slot and its rules. 0, -ENOSPC, -ENOMEM. */
 int tb_control_keep(struct tb_control *control, unsigned int number, const struct tracebuf_slot *slot,
 		    const void *rules, size_t rules_size);
-/* Shows processes a slot and its rules, if that is anything new. slot NULL: nothing is there any more, and its quarantine begins. */
+/* Shows processes a slot and its rules, if that is anything new. slot NULL: nothing is there any more, and its
+   quarantine begins. */
 int tb_control_set_slot(struct tb_control *control, unsigned int number, const struct tracebuf_slot *slot,
 			const void *rules, size_t rules_size);
 

@@ -132,7 +132,8 @@ struct tb_object {
 
 int tb_objects_init(void);			/* the pseudo file system that inodes come from */
 void tb_objects_exit(void);
-/* user: who pays; NULL: nobody, its pages come from the region. owner: the address space that may write, or NULL. 0 or -errno. */
+/* user: who pays; NULL: nobody, its pages come from the region. owner: the address space that may write, or NULL.
+   0 or -errno. */
 int tb_object_init(struct tb_object *object, const struct tb_object_type *type, u64 size, struct tb_user *user, int node,
 		   struct mm_struct *owner);
 struct tb_object *tb_object_get(struct tb_object *object);

@@ -39,8 +39,8 @@ static inline bool tb_ring_is_slow_context(uint32_t context)
 
 /*
  * The ring of a row and ring set, able to hold the event of the index-th description, made if it is not there; pinned
- * until tb_ring_unpin(). 0 or -EBUSY (being made by another thread or by what this handler interrupted), -ESTALE (no such trace any more),
- * -ENOSPC and what else making files says. Any context; does not block.
+ * until tb_ring_unpin(). 0 or -EBUSY (being made by another thread or by what this handler interrupted), -ESTALE (no
+ * such trace any more), -ENOSPC and what else making files says. Any context; does not block.
  */
 int tb_ring_pin(uint32_t row, uint32_t ring_set, uint32_t index, struct tb_ring **ret_ring);
 /* An entry of the table that somebody is filling or emptying. */

@@ -12,7 +12,7 @@ struct tb_decompress;
 struct tb_decompress *tb_decompress_new(void);	/* NULL: out of memory */
 void tb_decompress_free(struct tb_decompress *decompress);	/* NULL is fine */
 
-/* What to say of a dump compressed so if this build cannot decompress it, else NULL. compression: enum tb_dump_compression. */
+/* What to say of a dump compressed so (enum tb_dump_compression) if this build cannot decompress it, else NULL. */
 const char *tb_decompress_refusal(uint32_t compression);
 
 /*

@@ -52,7 +52,8 @@ static bool crash_sized(struct fixture *fixture, const char *mode, bool snapshot
 	pid_t pids[NR_PROGRAMS];
 	unsigned int i;
 
-	if (!fixture_open(fixture) || !fixture_start(fixture) || !fixture_trace(fixture, "t", mode, subbuf_size, nr_subbufs, snapshot))
+	if (!fixture_open(fixture) || !fixture_start(fixture) ||
+	    !fixture_trace(fixture, "t", mode, subbuf_size, nr_subbufs, snapshot))
 		return false;
 	shared = worker_shared(fixture);
 	for (i = 0; i < NR_PROGRAMS; i++)

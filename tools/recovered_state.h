@@ -6,9 +6,9 @@
 
 /*
  * Writes the files .processes and .statedump of a recovered trace into its directory dir: who its processes were, and
- * what the process files beside its rings say of threads, maps and loaded objects. What cannot be read is left out. If its rings record addresses, the class of the
- * stream of statedumps is added to recovery's; and, if the trace is_alone (nothing of it is on disk), that stream is
- * written. 0 or -errno.
+ * what the process files beside its rings say of threads, maps and loaded objects. What cannot be read is left out. If
+ * its rings record addresses, the class of the stream of statedumps is added to recovery's; and, if the trace is_alone
+ * (nothing of it is on disk), that stream is written. 0 or -errno.
  */
 int tb_recovered_state(struct tb_recovery *recovery, int dir, bool is_alone);
 
