@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * "recovered TRACE COUNTS FIRST NUMBER ROAMING [stopped]": is what was recovered from a virtual machine's memory right? COUNTS is
+ * "recovered TRACE COUNTS FIRST NUMBER ROAMING": is what was recovered from a virtual machine's memory right? COUNTS is
  * what its program tests/kernel/counts wrote last; writers FIRST ... FIRST + NUMBER - 1 are those of this trace. It must
- * have everything counted (ROAMING is -1, the writers waited for room), or (overwritten rings) all that came after the last
- * event which a process's rings may have overwritten, at least as far as counted. The first ROAMING writers share rings,
- * so that one of them may have overwritten the others. "stopped": writing went on after the count and may have overwritten
- * what had been counted. Nothing that was never written is there, nothing twice, and
+ * have everything counted (ROAMING is -1, the writers waited for room), or (overwritten rings) all that came after the
+ * last event which a process's rings may have overwritten, at least as far as counted. How much of that had been counted
+ * is told, and is none where writing went on for long after the last count. The first ROAMING writers share rings, so
+ * that one of them may have overwritten the others. Nothing that was never written is there, nothing twice, and
  * babeltrace2 has nothing to say.
  *
  * A ring loses what comes before its first packet. So after the latest of the times at which the first packets of a
@@ -41,7 +41,7 @@ struct stream {
 static const char *path, *counts_path;
 static unsigned int first_writer, nr_writers;
 static int nr_roaming;
-static bool overwrite, stopped;
+static bool overwrite;
 static struct judged judged[MAX_WRITERS_HERE];
 static struct stream streams[MAX_STREAMS];
 
@@ -179,7 +179,6 @@ static void reaches(void)
 			writer->printed);
 	}
 	CU_ASSERT(!nr_roaming || nr_unreached < nr_roaming);
-	CU_ASSERT(nr_proved > 0 || stopped);
 	tb_note("%" PRIu64 " counted events were within reach, and there", nr_proved);
 }
 
@@ -189,17 +188,16 @@ int main(int argc, char **argv)
 		{ "sound", sound }, { "reaches", reaches }, CU_TEST_INFO_NULL,
 	};
 
-	if (argc >= 6) {
+	if (argc == 6) {
 		path = argv[1];
 		counts_path = argv[2];
 		first_writer = (unsigned int) atoi(argv[3]);
 		nr_writers = (unsigned int) atoi(argv[4]);
 		nr_roaming = atoi(argv[5]);
 		overwrite = nr_roaming >= 0;
-		stopped = argc > 6;
 	}
-	if (argc < 6 || argc > 7 || (stopped && strcmp(argv[6], "stopped")) || first_writer + nr_writers > MAX_WRITERS_HERE || !read_counts()) {
-		fputs("usage: recovered TRACE COUNTS FIRST NUMBER ROAMING [stopped]\n", stderr);
+	if (argc != 6 || first_writer + nr_writers > MAX_WRITERS_HERE || !read_counts()) {
+		fputs("usage: recovered TRACE COUNTS FIRST NUMBER ROAMING\n", stderr);
 		return 2;
 	}
 	return tb_run_suite("recovered", tests);
