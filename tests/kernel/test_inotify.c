@@ -218,6 +218,8 @@ static void check_way(struct way *way, const struct control_trace *trace)
 	uint64_t number;
 
 	way->trace = trace;
+	/* A process that died before may still be going. */
+	CHECK(control_settles(&control, TRACEBUF_A_NR_PROCESSES, 0));
 	if (!watch_open(&watch, trace->directory) || !watch_open(&processes, "procs") ||
 	    !child_start(&child, live_and_die, way))
 		return;
