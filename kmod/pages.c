@@ -6,7 +6,7 @@
  * by after a crash, and the kernel has no other list beside it. Invariants: an address is stored once the page behind
  * it is whole; a page that is there stays until the list is destroyed; every page, nodes included, is counted once in
  * its user and once in the total. A list that no user pays for has its pages from the region, which has a number of its
- * own; there a file that goes has its superblock wiped before any page of it can become another's.
+ * own. A file that goes has its superblock wiped before any page of it can become another's.
  */
 #include <linux/capability.h>
 #include <linux/gfp.h>
@@ -276,8 +276,7 @@ void tb_pages_destroy(struct tb_pages *pages)
 {
 	if (!pages->root)
 		return;
-	if (!pages->user)
-		tb_pages_wipe(pages);
+	tb_pages_wipe(pages);
 	give_up_node(pages, pages->root, pages->levels - 1);
 	tb_user_put(pages->user);
 	memset(pages, 0, sizeof(*pages));

@@ -334,8 +334,7 @@ void tb_ring_remove(struct tb_ring *ring)
 	list_del_init(&ring->of_trace);
 	hash_del(&ring->by_number);
 	ring->trace->nr_rings--;
-	if (ring->trace->is_persistent)
-		tb_object_hide(&ring->object);
+	tb_object_hide(&ring->object);
 	WRITE_ONCE(ring->trace, NULL);
 	tb_debugfs_remove(ring->dentry);
 	ring->dentry = NULL;
