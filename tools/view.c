@@ -61,10 +61,11 @@ static const struct tb_option options[] = {
 
 static int append(struct list *list, const struct tb_option *option, const char *item)
 {
-	const char **more = realloc(list->item, (list->nr + 1) * sizeof(*more));
+	const char **more;
 
 	if (!*item)
 		return tb_complain(TB_EXIT_ERROR, "view: --%s '': empty", option->name);
+	more = realloc(list->item, (list->nr + 1) * sizeof(*more));
 	if (!more)
 		return tb_complain(TB_EXIT_FATAL, "view: out of memory");
 	list->item = more;
