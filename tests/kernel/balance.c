@@ -22,3 +22,17 @@ void balance_check(struct control *control)
 	CHECK(control_settles(control, TRACEBUF_A_NR_PAGES, nr_pages));
 	CHECK(control_settles(control, TRACEBUF_A_NR_REGION_PAGES, nr_region_pages));
 }
+
+void balance_begin_with(struct control *control, const char *name, const char *domain, struct control_trace *ret_trace)
+{
+	if (balance_begin(control))
+		CHECK_IS(control_make(control, name, domain, &control_channel, ret_trace), 0);
+}
+
+void balance_end_with(struct control *control, struct control_trace *trace)
+{
+	if (device_is_missing())
+		return;
+	CHECK_IS(control_destroy(control, trace), 0);
+	balance_check(control);
+}

@@ -442,16 +442,12 @@ static void test_enable(void)
 
 static void begin(void)
 {
-	if (balance_begin(&control))
-		CHECK_IS(control_make(&control, "ioctls", DOMAIN, &control_channel, &trace), 0);
+	balance_begin_with(&control, "ioctls", DOMAIN, &trace);
 }
 
 static void end(void)
 {
-	if (device_is_missing())
-		return;
-	CHECK_IS(control_destroy(&control, &trace), 0);
-	balance_check(&control);
+	balance_end_with(&control, &trace);
 }
 
 int main(void)

@@ -449,8 +449,7 @@ static void test_end(void)
 
 static void test_start(void)
 {
-	if (balance_begin(&control))
-		CHECK_IS(control_make(&control, "mappings", DOMAIN, &control_channel, &trace), 0);
+	balance_begin_with(&control, "mappings", DOMAIN, &trace);
 }
 
 int main(void)

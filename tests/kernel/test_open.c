@@ -366,16 +366,12 @@ static void test_32(void)
 
 static void begin(void)
 {
-	if (balance_begin(&control))
-		CHECK_IS(control_make(&control, "open", DOMAIN, &control_channel, &trace), 0);
+	balance_begin_with(&control, "open", DOMAIN, &trace);
 }
 
 static void end(void)
 {
-	if (device_is_missing())
-		return;
-	CHECK_IS(control_destroy(&control, &trace), 0);
-	balance_check(&control);
+	balance_end_with(&control, &trace);
 }
 
 int main(void)

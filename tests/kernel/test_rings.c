@@ -166,16 +166,12 @@ static void test_wait(void)
 
 static void begin(void)
 {
-	if (balance_begin(&control))
-		CHECK_IS(control_make(&control, "rings", DOMAIN, &control_channel, &trace), 0);
+	balance_begin_with(&control, "rings", DOMAIN, &trace);
 }
 
 static void end(void)
 {
-	if (device_is_missing())
-		return;
-	CHECK_IS(control_destroy(&control, &trace), 0);
-	balance_check(&control);
+	balance_end_with(&control, &trace);
 }
 
 int main(void)
